@@ -1,0 +1,64 @@
+# Everything is installed into .venv of this checkout; nothing else is touched.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+
+.PHONY: help demo test check fix lint types imports fast wheel pretrain bench lock clean
+
+help: ## Show this help
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/core ## Index and search sample video, end to end
+	$(BIN)/soravec demo
+
+test: $(VENV)/dev ## Install what the tests need and run all of them
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev lint types imports fast ## Lint, types, import order, fast tests
+
+fix: $(VENV)/dev ## Format the code
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+lint: $(VENV)/dev
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+
+types: $(VENV)/dev
+	$(BIN)/mypy
+
+imports: $(VENV)/dev
+	$(BIN)/lint-imports
+
+fast: $(VENV)/dev
+	$(BIN)/python -m pytest -m "not slow"
+
+wheel: $(VENV)/dev ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+pretrain: $(VENV)/dev ## Train sora-mini again: make pretrain PHOTOS=DIR TEACHERS=DIR
+	$(BIN)/python -m soravec.training.pretrain --photos "$(PHOTOS)" --teachers "$(TEACHERS)" --out runs/sora-mini
+
+lock: $(UV) ## Resolve the requirement files again
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --upgrade requirements/build.in -o requirements/build.txt
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --upgrade pyproject.toml -o requirements/core.txt
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 -c requirements/core.txt pyproject.toml --extra train -o requirements/train.txt
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 -c requirements/train.txt pyproject.toml --extra train --group dev -o requirements/dev.txt
+
+clean: ## Remove the environment and everything built
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
+
+$(UV): requirements/build.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Soravec needs Python 3.11 or newer; set PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/build.txt
+	@touch $@
+
+$(VENV)/core: requirements/core.txt pyproject.toml $(UV)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/core.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev: requirements/dev.txt $(VENV)/core
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
