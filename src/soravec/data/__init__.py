@@ -1,1 +1,1 @@
-""""""
+"""Labelled video: manifests, splits, features, and generated video with known truth."""

@@ -116,7 +116,9 @@ def read_config(path: Path) -> ModelConfig:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}). A model is a folder.") from error
+        raise ModelError(
+            f"{path}: cannot be read ({error.strerror}). A model is a folder."
+        ) from error
     except ValueError as error:
         raise ModelError(f"{path}: not JSON ({error}). Fetch the model folder again.") from error
     found = raw.get("format_version") if isinstance(raw, dict) else None

@@ -1,1 +1,27 @@
-""""""
+"""Video files in, frames with their times out: the only place that touches PyAV.
+
+Read in this order: `container` opens a file under whitelists and turns every error into ours;
+`decode` gives its pictures in order and jumps between keyframes; `sampling` says which instants are
+wanted; `convert` makes a picture an array of the wanted size; `shots` finds the cuts; `reader` puts
+them together. `probe`, `picture`, `write` stand beside.
+"""
+
+from soravec.video.picture import read_image
+from soravec.video.probe import probe
+from soravec.video.reader import VideoReader
+from soravec.video.sampling import AtRate, AtSeconds, EveryFrame, Keyframes, Uniform
+from soravec.video.shots import plan_segments
+from soravec.video.write import VideoWriter
+
+__all__ = [
+    "AtRate",
+    "AtSeconds",
+    "EveryFrame",
+    "Keyframes",
+    "Uniform",
+    "VideoReader",
+    "VideoWriter",
+    "plan_segments",
+    "probe",
+    "read_image",
+]

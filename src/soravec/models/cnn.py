@@ -1,0 +1,91 @@
+"""The network that reads one frame: any CNN of timm, fed uint8 pictures."""
+
+from difflib import get_close_matches
+from typing import cast
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from soravec.errors import ModelError
+from soravec.runtime.config import CnnConfig
+
+TIMM_PREFIX = "timm/"
+
+
+class FrameCnn(nn.Module):
+    """Turn pictures into feature vectors.
+
+    Scaling, normalisation and the change of axes happen here and nowhere else, so that a caller hands
+    over the bytes that it decoded.
+
+    Args:
+        config: Which network, how it is pooled, and the mean and deviation it expects.
+        network: The network itself; None makes it with random weights.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: CnnConfig, network: nn.Module | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.network = network or create_network(config.architecture, pool=config.pool)
+        self.register_buffer("mean", torch.tensor(config.mean).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(config.std).view(3, 1, 1) * 255, persistent=False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return one feature vector per picture.
+
+        Args:
+            frames: (B, H, W, 3) uint8 RGB, already of the size in `config`.
+
+        Returns:
+            (B, C) float32.
+        """
+        images = frames.permute(0, 3, 1, 2).to(torch.float32)  # (B, 3, H, W)
+        images = (images - self.mean) / self.std
+        return self.read(images)
+
+    def read(self, images: Tensor) -> Tensor:
+        """Return features (B, C) of already normalised pictures (B, 3, H, W)."""
+        network = cast(timm.models.MobileNetV3, self.network)  # any network of timm has these two
+        maps = network.forward_features(images)  # (B, C, h, w)
+        if self.config.pool == "head":
+            return cast(Tensor, network.forward_head(maps, pre_logits=True))  # (B, C)
+        return cast(Tensor, maps.mean(dim=(2, 3)))  # (B, C)
+
+
+def create_network(
+    architecture: str, *, pool: str = "average", pretrained: bool = False
+) -> nn.Module:
+    """Return a network of timm without its classifier.
+
+    Args:
+        architecture: `timm/NAME`, or a name of timm alone.
+        pool: `average` also drops what timm keeps between feature map and classifier.
+        pretrained: Fetch the published weights; needs a network or a filled cache.
+
+    Raises:
+        ModelError: timm knows no such network, or it does not end in a feature map.
+    """
+    name = architecture.removeprefix(TIMM_PREFIX)
+    known = timm.list_models()
+    if name.split(".")[0] not in known:
+        near = get_close_matches(name.split(".")[0], known, n=3) or ["convnext_tiny", "resnet50"]
+        raise ModelError(f"{architecture}: timm has no such network. Nearest: {', '.join(near)}")
+    try:
+        network: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0)
+    except RuntimeError as error:
+        if "tag" not in str(error):
+            raise
+        tags = [n for n in timm.list_pretrained(name.split(".")[0] + "*") if "." in n]
+        near = get_close_matches(name, tags, n=3) or tags[:3]
+        raise ModelError(
+            f"{architecture}: timm has no weights of that tag. Nearest: {', '.join(near)}"
+        ) from error
+    if getattr(network, "output_fmt", "NCHW") != "NCHW" or not hasattr(network, "forward_head"):
+        raise ModelError(f"{architecture}: not a CNN whose last layer is a (B, C, H, W) map")
+    if pool == "average" and hasattr(network, "prune_intermediate_layers"):
+        network.prune_intermediate_layers(1, prune_norm=False, prune_head=True)
+    return network

@@ -1,0 +1,167 @@
+"""A model folder from an encoder, and an encoder from a model folder."""
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from torch import Tensor, nn
+
+from soravec import __version__
+from soravec.errors import ModelError
+from soravec.models.sora import SoraEncoder
+from soravec.runtime.config import ModelConfig, write_config
+from soravec.runtime.folder import (
+    CARD_FILE,
+    CNN_FILE,
+    CONFIG_FILE,
+    TEMPORAL_FILE,
+    WEIGHTS_FILE,
+    feature_identity,
+    file_sha256,
+    open_folder,
+    space_identity,
+)
+
+_CNN = "cnn."
+_TEMPORAL = "temporal."
+
+
+def save_model(encoder: SoraEncoder, folder: Path, *, card: str, half: bool = True) -> ModelConfig:
+    """Write a complete model folder and return its `config.json`.
+
+    Args:
+        encoder: The model. Its weights are rounded to what is stored, so that PyTorch, `cnn.onnx`
+            and `model.safetensors` agree exactly afterwards.
+        folder: Where to write; made where absent, files of the same names are replaced.
+        card: Markdown of the model card.
+        half: Store matrices as float16; vectors (biases, norms) always stay float32.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    encoder.eval()
+    weights = round_weights(encoder, half=half)
+    save_file(dict(weights), folder / WEIGHTS_FILE)
+    export_cnn(encoder, folder / CNN_FILE)
+    export_temporal(encoder, folder / TEMPORAL_FILE)
+    feature_id = feature_identity(_under(weights, _CNN), encoder.config.cnn)
+    space_id = space_identity(feature_id, _under(weights, _TEMPORAL), encoder.config.temporal)
+    names = (WEIGHTS_FILE, CNN_FILE, TEMPORAL_FILE)
+    files = {name: file_sha256(folder / name) or "" for name in names}
+    config = replace(
+        encoder.config,
+        feature_id=feature_id,
+        space_id=space_id,
+        files=files,
+        soravec_version=__version__,
+    )
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    write_config(config, folder / CONFIG_FILE)
+    return config
+
+
+def load_encoder(folder: Path) -> SoraEncoder:
+    """Return the encoder of a model folder, in evaluation mode.
+
+    Raises:
+        ModelError: The folder is damaged, or its weights do not fit its `config.json`.
+    """
+    checked = open_folder(folder)
+    path = checked.path / WEIGHTS_FILE
+    if not path.is_file():
+        raise ModelError(f"{path}: missing. Only a folder with weights can be loaded for training.")
+    encoder = SoraEncoder(checked.config)
+    stored = {name: torch.from_numpy(array) for name, array in load_file(path).items()}
+    try:
+        missing, unknown = encoder.load_state_dict(stored, strict=False)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: a tensor has another shape than {CONFIG_FILE} says") from error
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unknown:
+        raise ModelError(f"{path}: does not fit {CONFIG_FILE}: lacks {missing}, knows no {unknown}")
+    return encoder.eval()
+
+
+@torch.no_grad()
+def round_weights(encoder: SoraEncoder, *, half: bool) -> Mapping[str, NDArray[np.generic]]:
+    """Round the encoder's tensors in place to what is stored, and return the stored arrays."""
+    weights: dict[str, NDArray[np.generic]] = {}
+    for name, tensor in encoder.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue  # of no use once trained
+        stored = tensor.to(torch.float16) if half and tensor.ndim > 1 else tensor
+        if not torch.isfinite(stored).all():
+            raise ModelError(f"{name}: too large for float16. Save with half=False.")
+        tensor.copy_(stored)
+        weights[name] = stored.contiguous().cpu().numpy().copy()
+    return weights
+
+
+def export_cnn(encoder: SoraEncoder, path: Path) -> None:
+    """Write `cnn.onnx`: `frames` uint8 (B, H, W, 3) to `features` float32 (B, C)."""
+    cnn = encoder.config.cnn
+    frames = torch.zeros(2, cnn.height, cnn.width, 3, dtype=torch.uint8)
+    _export(encoder.cnn, path, {"frames": (frames, {0: "B"})}, ["features"])
+
+
+def export_temporal(encoder: SoraEncoder, path: Path) -> None:
+    """Write `temporal.onnx`; inputs and outputs are those of `TemporalModel.forward`."""
+    mask = torch.ones(2, 5)
+    inputs = {
+        "features": (torch.randn(2, 5, encoder.config.cnn.feature_dim), {0: "B", 1: "T"}),
+        "elapsed_seconds": (mask * 0.5, {0: "B", 1: "T"}),
+        "mask": (mask, {0: "B", 1: "T"}),
+        "state": (encoder.temporal.initial_state(2), {1: "B"}),
+    }
+    _export(encoder.temporal, path, inputs, ["appearance", "reading", "new_state"])
+
+
+def _under(
+    weights: Mapping[str, NDArray[np.generic]], prefix: str
+) -> dict[str, NDArray[np.generic]]:
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
+def _export(
+    module: nn.Module,
+    path: Path,
+    inputs: Mapping[str, tuple[Tensor, dict[int, str]]],
+    outputs: list[str],
+) -> None:
+    dims = {name: torch.export.Dim(name) for name in ("B", "T")}
+    shapes = tuple({axis: dims[d] for axis, d in axes.items()} for _, axes in inputs.values())
+    with torch.no_grad(), _quiet():
+        torch.onnx.export(
+            module,
+            tuple(tensor for tensor, _ in inputs.values()),
+            path,
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_shapes=shapes,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what the exporter says of its own inner workings."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        for category in (DeprecationWarning, FutureWarning, UserWarning):
+            warnings.simplefilter("ignore", category)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,386 @@
+"""Video to vectors: decode, CNN, RNN, without PyTorch."""
+
+import logging
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soravec.errors import ModelError, QueryError
+from soravec.runtime.engine import EngineName, Graph, Precision, open_graph
+from soravec.runtime.folder import ModelFolder, find_model
+from soravec.runtime.vectors import compose, mean_vector, normalise
+from soravec.types import Embedding, FrameFeatures, Frames, Segment, Shots, VideoInfo
+from soravec.video import AtRate, AtSeconds, Keyframes, VideoReader, plan_segments, read_image
+
+Sampling = Literal["uniform", "keyframes"]
+Float = NDArray[np.float32]
+
+BATCH_FRAMES = 16
+BATCH_SEGMENTS = 32
+IMAGE_SECONDS = 1.0
+"""Nominal length of the one segment of a still picture."""
+
+logger = logging.getLogger(__name__)
+
+
+def load(
+    name: str | Path = "sora-mini",
+    *,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    num_threads: int | None = None,
+) -> "Encoder":
+    """Return a model, ready to embed.
+
+    Args:
+        name: A bundled model, a model folder, or a hub id `owner/name`.
+        engine: `auto`, `openvino` or `onnxruntime`.
+        precision: Of the CNN: `auto`, `float32` or `bfloat16`. The RNN is always float32.
+        num_threads: Threads of the CNN; None means every core this process may use.
+
+    Raises:
+        ModelError: There is no such model, or it is damaged.
+    """
+    return Encoder(find_model(name), engine=engine, precision=precision, num_threads=num_threads)
+
+
+class Encoder:
+    """A loaded model: `embed` for a vector, `read` and `embed_features` for its two halves."""
+
+    def __init__(
+        self,
+        folder: ModelFolder,
+        *,
+        engine: EngineName = "auto",
+        precision: Precision = "auto",
+        num_threads: int | None = None,
+    ) -> None:
+        self.folder = folder
+        self.config = folder.config
+        self.engine: EngineName = engine
+        self.precision: Precision = precision
+        self.num_threads = num_threads
+        self._cnn: Graph | None = None
+        self._temporal: Graph | None = None
+
+    @property
+    def name(self) -> str:
+        """What the model is called."""
+        return self.config.name
+
+    @property
+    def feature_id(self) -> str:
+        """Identity of CNN weights and preprocessing."""
+        return self.config.feature_id
+
+    @property
+    def space_id(self) -> str:
+        """Identity of the space: only vectors of equal `space_id` may be compared."""
+        return self.config.space_id
+
+    @property
+    def dim(self) -> int:
+        """Length D of a vector."""
+        return self.config.dim
+
+    def embed(
+        self,
+        path: str | Path,
+        *,
+        start_seconds: float | None = None,
+        end_seconds: float | None = None,
+        sampling: Sampling = "uniform",
+    ) -> Embedding:
+        """Return a video, or a span of it, as vectors.
+
+        Args:
+            path: A local file.
+            start_seconds: Where the span begins; None means the beginning.
+            end_seconds: Where it ends; None means the end.
+            sampling: `uniform` reads at the model's rate; `keyframes` decodes nothing else, is
+                many times faster, knows cuts only approximately and gives no motion.
+
+        Raises:
+            VideoError: The file cannot be used; the message says why and what to do.
+        """
+        features = self.read(
+            path, start_seconds=start_seconds, end_seconds=end_seconds, sampling=sampling
+        )
+        return self.embed_features(features)
+
+    def embed_image(self, path: str | Path) -> Embedding:
+        """Return a still picture as an embedding of one segment, its motion part zero.
+
+        Raises:
+            VideoError: The file cannot be used.
+        """
+        size = self.config.cnn.height, self.config.cnn.width
+        frames = read_image(path, size=size, fit=self.config.cnn.fit)
+        info = VideoInfo(
+            path=str(path),
+            container="image",
+            codec="image",
+            pixel_format="rgb24",
+            width=frames.images.shape[2],
+            height=frames.images.shape[1],
+            rotation_degrees=0,
+            start_seconds=0.0,
+            duration_seconds=IMAGE_SECONDS,
+            native_fps=0.0,
+            size_bytes=Path(path).stat().st_size,
+            has_audio=False,
+            num_video_streams=0,
+        )
+        features = FrameFeatures(
+            features=self.features(frames),
+            seconds=frames.seconds,
+            shots=Shots(np.array([[0.0, IMAGE_SECONDS]])),
+            info=info,
+            feature_id=self.feature_id,
+            recipe=self._recipe("image"),
+        )
+        return self.embed_features(features)
+
+    def read(
+        self,
+        path: str | Path,
+        *,
+        start_seconds: float | None = None,
+        end_seconds: float | None = None,
+        sampling: Sampling = "uniform",
+        on_progress: Callable[[VideoInfo, float], None] | None = None,
+    ) -> FrameFeatures:
+        """Return the CNN's reading of a video: one pass of decoding, cuts included.
+
+        Args:
+            path: A local file.
+            start_seconds: Where the span begins; None means the beginning.
+            end_seconds: Where it ends; None means the end.
+            sampling: `uniform` or `keyframes`.
+            on_progress: Called with the file's facts and the PTS reached, after every batch.
+
+        Raises:
+            VideoError: The file cannot be used.
+            QueryError: The span holds no frame.
+        """
+        if sampling not in ("uniform", "keyframes"):
+            raise QueryError(f"no sampling '{sampling}': choose uniform or keyframes")
+        how = AtRate(self.config.sampling.fps) if sampling == "uniform" else Keyframes()
+        features: list[NDArray[np.float16]] = []
+        seconds: list[NDArray[np.float64]] = []
+        with VideoReader(path) as video:
+            stream = video.read(
+                how,
+                size=(self.config.cnn.height, self.config.cnn.width),
+                fit=self.config.cnn.fit,
+                batch_size=BATCH_FRAMES,
+                start_seconds=start_seconds,
+                end_seconds=end_seconds,
+            )
+            for frames in stream:
+                features.append(self.features(frames))
+                seconds.append(frames.seconds)
+                if on_progress is not None:
+                    on_progress(video.info, float(frames.seconds[-1]))
+            if not features:
+                raise QueryError(
+                    f"{path}: no frame between {start_seconds} and {end_seconds} seconds."
+                    f" Its length: 'soravec probe {path}'."
+                )
+            result = FrameFeatures(
+                features=np.concatenate(features),
+                seconds=np.concatenate(seconds),
+                shots=video.shots,
+                info=video.info,
+                feature_id=self.feature_id,
+                recipe=self._recipe(sampling),
+            )
+        return result if sampling == "keyframes" else self._with_missing_middles(path, result)
+
+    def features(self, frames: Frames) -> NDArray[np.float16]:
+        """Return the features (T, C) float16 of frames that have the model's input size."""
+        if self._cnn is None:
+            shape = BATCH_FRAMES, self.config.cnn.height, self.config.cnn.width, 3
+            self._cnn = open_graph(
+                self.folder.cnn_path,
+                engine=self.engine,
+                precision=self.precision,
+                num_threads=self.num_threads,
+                fixed_shape=shape,
+            )
+        parts = [self._run_cnn(batch) for batch in _fixed_batches(frames.images)]
+        features = np.concatenate(parts)[: len(frames)]
+        if not np.isfinite(features).all():
+            raise ModelError(
+                f"{self.folder.cnn_path}: gave a feature that is not finite, or beyond float16."
+                " Try precision float32; if that gives it too, the model is damaged."
+            )
+        return features
+
+    def embed_features(self, features: FrameFeatures) -> Embedding:
+        """Return the vectors of a video from its features, decoding nothing.
+
+        Raises:
+            ModelError: The features are those of another CNN.
+        """
+        if features.feature_id != self.feature_id:
+            raise ModelError(
+                f"{features.info.path}: features of CNN {features.feature_id}, but {self.name} has"
+                f" CNN {self.feature_id}. Index it again with this model."
+            )
+        bounds = plan_segments(features.shots, self.config.sampling.segment_seconds)
+        still = features.recipe.get("sampling") != "uniform"
+        vectors = self._segment_vectors(features, bounds, still=still)
+        segments = tuple(
+            Segment(float(start), float(end), vector, features.shots.approximate)
+            for (start, end), vector in zip(bounds, vectors, strict=True)
+        )
+        return Embedding(
+            path=features.info.path,
+            vector=mean_vector(vectors, bounds[:, 1] - bounds[:, 0]),
+            segments=segments,
+            space_id=self.space_id,
+            info=features.info,
+            recipe=features.recipe,
+        )
+
+    def _run_cnn(self, images: NDArray[np.uint8]) -> NDArray[np.float16]:
+        assert self._cnn is not None
+        with np.errstate(over="ignore"):  # an overflow becomes infinite, which the caller reports
+            return self._cnn.run({"frames": images})["features"].astype(np.float16)
+
+    def _with_missing_middles(self, path: str | Path, features: FrameFeatures) -> FrameFeatures:
+        """Add the middle frame of every segment in which the sampling rate has none."""
+        bounds = plan_segments(features.shots, self.config.sampling.segment_seconds)
+        empty = [
+            (start + end) / 2
+            for start, end in bounds
+            if not ((features.seconds >= start) & (features.seconds < end)).any()
+        ]
+        if not empty:
+            return features
+        size = self.config.cnn.height, self.config.cnn.width
+        with VideoReader(path) as video:
+            batches = list(video.read(AtSeconds(empty), size=size, fit=self.config.cnn.fit))
+        extra = [(self.features(b), b.seconds) for b in batches]
+        seconds = np.concatenate([features.seconds, *(s for _, s in extra)])
+        values = np.concatenate([features.features, *(f for f, _ in extra)])
+        seconds, first = np.unique(seconds, return_index=True)
+        return FrameFeatures(
+            features=values[first],
+            seconds=seconds,
+            shots=features.shots,
+            info=features.info,
+            feature_id=features.feature_id,
+            recipe=features.recipe,
+        )
+
+    def _segment_vectors(
+        self, features: FrameFeatures, bounds: NDArray[np.float64], *, still: bool
+    ) -> Float:
+        """Return (S, D) float32. The RNN starts from zero at every segment."""
+        members = [frames_of_segment(features.seconds, start, end) for start, end in bounds]
+        appearance, motion = [], []
+        for begin in range(0, len(members), BATCH_SEGMENTS):
+            looks, moves = self._read_segments(features, members[begin : begin + BATCH_SEGMENTS])
+            appearance.append(looks)
+            motion.append(moves)
+        moving = np.concatenate(motion)
+        moving[[still or len(frames) < 2 for frames in members]] = 0
+        weight = self.config.temporal.motion_weight
+        return compose(np.concatenate(appearance), moving, weight)
+
+    def _read_segments(
+        self, features: FrameFeatures, members: list[NDArray[np.int64]]
+    ) -> tuple[Float, Float]:
+        """Return appearance (S, A) and motion (S, M) of one batch of segments, unit length."""
+        longest = max(len(frames) for frames in members)
+        inputs = np.zeros((len(members), longest, self.config.cnn.feature_dim), np.float32)
+        elapsed = np.zeros((len(members), longest), np.float32)
+        mask = np.zeros((len(members), longest), np.float32)
+        for row, frames in enumerate(members):
+            inputs[row, : len(frames)] = features.features[frames]
+            elapsed[row, 1 : len(frames)] = np.diff(features.seconds[frames])
+            mask[row, : len(frames)] = 1
+        readings = self.run_temporal(inputs, elapsed, mask)
+        appearance = normalise((readings["appearance"] * mask[:, :, None]).sum(axis=1))
+        if self.config.temporal.pooling == "mean":
+            return appearance, normalise((readings["reading"] * mask[:, :, None]).sum(axis=1))
+        last = np.array([len(frames) - 1 for frames in members])
+        return appearance, normalise(readings["reading"][np.arange(len(members)), last])
+
+    def run_temporal(
+        self, features: Float, elapsed_seconds: Float, mask: Float, state: Float | None = None
+    ) -> dict[str, Float]:
+        """Return one run of projection and RNN.
+
+        Args:
+            features: (B, T, C).
+            elapsed_seconds: (B, T) seconds since the previous frame, 0 at a segment's first.
+            mask: (B, T), 1 for a frame, 0 for padding, which stands at the end only.
+            state: (L, B, S) from an earlier run; None starts from zero.
+
+        Returns:
+            `appearance` (B, T, A), `reading` (B, T, M) and `new_state` (L, B, S).
+        """
+        temporal = self.config.temporal
+        if self._temporal is None:
+            self._temporal = open_graph(
+                self.folder.temporal_path,
+                engine=self.engine,
+                precision="float32",
+                num_threads=self.num_threads,
+            )
+        if state is None:
+            width = temporal.hidden_dim * (2 if temporal.rnn == "lstm" else 1)
+            state = np.zeros((temporal.num_layers, len(features), width), np.float32)
+        return self._temporal.run(
+            {
+                "features": features,
+                "elapsed_seconds": elapsed_seconds,
+                "mask": mask,
+                "state": state,
+            }
+        )
+
+    def _recipe(self, sampling: str) -> dict[str, str | float | int]:
+        return {
+            "sampling": sampling,
+            "fps": self.config.sampling.fps,
+            "engine": self._cnn.engine if self._cnn else "",
+            "precision": self._cnn.precision if self._cnn else "",
+            "decoder": f"av {metadata.version('av')}",
+            "soravec": metadata.version("soravec"),
+        }
+
+
+def frames_of_segment(
+    seconds: NDArray[np.float64], start_seconds: float, end_seconds: float
+) -> NDArray[np.int64]:
+    """Return the indices of the frames that speak for `[start_seconds, end_seconds)`.
+
+    Those inside it; where there is none, the one on show at its middle, else the first.
+
+    >>> frames_of_segment(np.array([0.0, 0.5, 1.0]), 0.5, 1.0)
+    array([1])
+    >>> frames_of_segment(np.array([0.0, 4.0, 8.0]), 5.0, 6.0)
+    array([1])
+    """
+    inside = np.flatnonzero((seconds >= start_seconds) & (seconds < end_seconds))
+    if len(inside):
+        return inside
+    middle = (start_seconds + end_seconds) / 2
+    return np.array([max(int(np.searchsorted(seconds, middle, side="right")) - 1, 0)])
+
+
+def _fixed_batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """Yield batches of just BATCH_FRAMES; the last one is filled with black."""
+    for begin in range(0, len(images), BATCH_FRAMES):
+        batch = images[begin : begin + BATCH_FRAMES]
+        if len(batch) < BATCH_FRAMES:
+            batch = np.concatenate([batch, np.zeros((BATCH_FRAMES - len(batch), *batch.shape[1:]), np.uint8)])
+        yield np.ascontiguousarray(batch)

@@ -1,0 +1,214 @@
+"""Open a local video file safely, and turn everything that goes wrong into one of our errors.
+
+FFmpeg follows playlists, URLs and concatenation scripts unless it is told not to; here only regular
+local files in true video containers are opened, and a cap on pixels holds before decoding starts.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+from av.container import InputContainer
+from av.stream import Discard, Disposition
+from av.video.stream import VideoStream
+
+from soravec.errors import (
+    EncryptedVideo,
+    MissingVideo,
+    NotAllowed,
+    NoVideoStream,
+    SoravecError,
+    TooLarge,
+    UnreadableVideo,
+    VideoError,
+)
+
+MAX_PIXELS = 8192 * 8192
+"""Pixels of one frame beyond which a file is refused: 8K with room, 256 MB as float RGB."""
+
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h261,h263,h264,hevc,vvc,"
+    "av1,obu,vc1,flv,asf,ogg,mxf,ivf,gif,rm,nut,dv,wtv,yuv4mpegpipe,mjpeg,cavsvideo,dirac,nsv,"
+    "mp3,wav,flac,aac,amr,caf,aiff"
+)
+"""FFmpeg's names of the containers that are opened. None of them refers to another file. The audio
+ones are there so that a sound file is told apart from a damaged one."""
+
+DECODER_ERRORS = (
+    av.FFmpegError,
+    OSError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    MemoryError,
+)
+"""What PyAV raises on damaged files: beside its own errors, Python's from inside its bindings."""
+
+_NOT_A_MOVING_PICTURE = (
+    Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+)
+
+
+class OpenedVideo(NamedTuple):
+    """An open container and the video stream that is read."""
+
+    container: InputContainer
+    stream: VideoStream
+    num_video_streams: int
+
+
+def open_video(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> OpenedVideo:
+    """Open a local file and choose its main video stream; the caller closes the container.
+
+    Raises:
+        MissingVideo: No such file, or not a regular one.
+        NotAllowed: A URL, a playlist or a picture.
+        NoVideoStream: Nothing moving inside.
+        TooLarge: The header states more than `max_pixels` pixels.
+        EncryptedVideo: The file is protected.
+        UnreadableVideo: FFmpeg makes nothing of it.
+    """
+    container = open_container(path, max_pixels=max_pixels)
+    try:
+        with translated(path):
+            streams = [
+                s for s in container.streams.video if not s.disposition & _NOT_A_MOVING_PICTURE
+            ]
+            if not streams:
+                raise _no_video(path, container)
+            stream = max(streams, key=_rank)
+            _prepare(path, container, stream, max_pixels)
+    except BaseException:
+        container.close()
+        raise
+    return OpenedVideo(container, stream, len(streams))
+
+
+def open_container(
+    path: str | Path,
+    *,
+    max_pixels: int,
+    containers: str = CONTAINERS,
+    format_name: str | None = None,
+) -> InputContainer:
+    """Open a local file as one of `containers`; the caller closes it."""
+    location = _location(path)
+    with translated(path):
+        return av.open(
+            # The prefix keeps FFmpeg from reading a protocol into a file's name.
+            f"file:{location}",
+            "r",
+            format=format_name,
+            options={"max_pixels": str(max_pixels)},
+            container_options={"protocol_whitelist": "file", "format_whitelist": containers},
+            metadata_errors="replace",
+        )
+
+
+@contextmanager
+def translated(path: str | Path) -> Iterator[None]:
+    """Turn whatever PyAV raises inside into one of our errors."""
+    try:
+        yield
+    except SoravecError:
+        raise
+    except DECODER_ERRORS as error:
+        raise _explained(path, error) from error
+
+
+def _location(path: str | Path) -> Path:
+    """Return the absolute path of an existing regular file."""
+    try:
+        location = Path(path).absolute()
+        if location.is_file():
+            return location
+        exists = location.exists()
+    except (ValueError, OSError) as error:  # a NUL byte, a name that is too long
+        raise MissingVideo(path, f"not a usable file name ({error})", _CHECK_THE_PATH) from error
+    if "://" in str(path):
+        remedy = "Download it first, and give the path of the local file."
+        raise NotAllowed(path, "only local files are opened here, not URLs", remedy)
+    if exists:
+        remedy = "Give the path of one video file."
+        raise MissingVideo(path, "it is a folder or a device, not a regular file", remedy)
+    raise MissingVideo(path, "no such file", _CHECK_THE_PATH)
+
+
+_CHECK_THE_PATH = "Check the path."
+
+
+def _rank(stream: VideoStream) -> tuple[bool, int]:
+    """Order streams: what the container marks as default first, then by size of the picture."""
+    pixels = stream.codec_context.width * stream.codec_context.height
+    return bool(stream.disposition & Disposition.default), pixels
+
+
+def _prepare(
+    path: str | Path, container: InputContainer, stream: VideoStream, max_pixels: int
+) -> None:
+    """Refuse what is too large, and set up decoding: one thread, one stream."""
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > max_pixels:
+        cause = f"its frames have {width}x{height} pixels, the limit is {max_pixels}"
+        raise TooLarge(path, cause, "Scale the video down, or raise max_pixels.")
+    # The only place where FFmpeg heeds this option while it decodes.
+    stream.codec_context.options = {"max_pixels": str(max_pixels)}
+    # Files are decoded in parallel, frames are not: two threads on small frames are slower.
+    stream.thread_type = "SLICE"
+    stream.codec_context.thread_count = 1
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+
+
+def _no_video(path: str | Path, container: InputContainer) -> NoVideoStream:
+    """Say what was found in place of a moving picture."""
+    found = sorted({"cover art" if s.type == "video" else s.type for s in container.streams})
+    cause = f"no video stream (found: {', '.join(found) or 'nothing'})"
+    return NoVideoStream(path, cause, "Give a file with a moving picture.")
+
+
+def _explained(path: str | Path, error: BaseException) -> VideoError:
+    """Choose our error for one that PyAV raised, looking at the first bytes of the file."""
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(64 * 1024)
+    except PermissionError:
+        return UnreadableVideo(path, "permission denied", "Check the permissions of the file.")
+    except OSError as reading:
+        return UnreadableVideo(path, f"it cannot be read ({reading})", "Check the disk.")
+    if not head:
+        return UnreadableVideo(path, "the file is empty", "Copy or download it again.")
+    if _looks_encrypted(head):
+        remedy = "Decrypt it with its owner's key first."
+        return EncryptedVideo(path, "the video is encrypted", remedy)
+    kind = _refused_kind(head)
+    if kind is not None:
+        return NotAllowed(path, f"it is {kind}, not a video file", "Give the video file itself.")
+    said = str(getattr(error, "strerror", None) or error or type(error).__name__)
+    cause = f"damaged, truncated, or not a video (FFmpeg: {said.splitlines()[0]})"
+    return UnreadableVideo(path, cause, "Play it elsewhere to check it, and copy it again.")
+
+
+def _looks_encrypted(head: bytes) -> bool:
+    """Whether MP4 protection boxes or a Matroska encryption entry lie in the header."""
+    if head[4:8] in (b"ftyp", b"styp", b"moov"):
+        return any(box in head for box in (b"encv", b"sinf", b"schmcenc", b"schmcbcs", b"pssh"))
+    is_matroska = head.startswith(b"\x1a\x45\xdf\xa3")
+    return is_matroska and b"\x47\xe1" in head[:4096] and b"\x50\x35" in head[:4096]
+
+
+def _refused_kind(head: bytes) -> str | None:
+    """Name the kind of a file that is refused on purpose, by its first bytes."""
+    text = head.lstrip(b"\xef\xbb\xbf \r\n\t")[:2048]
+    if text.startswith((b"#EXTM3U", b"ffconcat", b"v=0\r\n", b"v=0\n")) or b"<MPD" in text:
+        return "a playlist"
+    if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"BM", b"II*\x00", b"MM\x00*")) or (
+        head.startswith(b"RIFF") and head[8:12] == b"WEBP"
+    ):
+        return "a picture"
+    return None

@@ -1,0 +1,308 @@
+"""The pictures of one open file, in order of time, with jumps between keyframes.
+
+A jump changes what is decoded, never what is delivered: it lands on a keyframe at or before the
+wanted instant, is checked there by the PTS that comes out, and tried from further back where the
+container led astray.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from soravec.errors import UnreadableVideo
+from soravec.video.container import DECODER_ERRORS, MAX_PIXELS, OpenedVideo, open_video, translated
+
+MIN_JUMP_SECONDS = 1.5
+"""Below this distance decoding goes on, so that cuts are seen where they are: see docs/video.md."""
+
+_UNTIMED = frozenset(
+    {"h261", "h263", "h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "mjpeg", "dirac"}
+)
+"""Bare streams without timestamps, in which a jump would lose count."""
+
+
+_WITHOUT_PTS = frozenset({"avi"})
+"""Containers that store the order of decoding only. FFmpeg guesses their PTS wrong with two B-frames
+in a row; the DTS under which the decoder hands a frame out is in order and evenly spaced."""
+
+
+class Picture(NamedTuple):
+    """One decoded frame, not yet converted."""
+
+    seconds: float
+    duration_seconds: float
+    frame: VideoFrame
+
+    @property
+    def end_seconds(self) -> float:
+        """When the next picture is due."""
+        return self.seconds + self.duration_seconds
+
+
+class PictureSource:
+    """Decodes one file from its beginning; iterate over it once, calling `jump` in between.
+
+    Args:
+        path: A local video file.
+        max_pixels: The most pixels that one frame may have.
+        keyframes_only: Decode nothing but keyframes.
+
+    Attributes:
+        first: The first picture that could be decoded; iteration gives it again.
+        jumped: Whether any picture has been passed over.
+        warnings: What went wrong on the way, in sentences.
+    """
+
+    def __init__(
+        self, path: str | Path, *, max_pixels: int = MAX_PIXELS, keyframes_only: bool = False
+    ) -> None:
+        self.path = path
+        self.max_pixels = max_pixels
+        self.keyframes_only = keyframes_only
+        self.jumped = keyframes_only
+        self.warnings: list[str] = []
+        self._num_bad_packets = 0
+        self._num_late = 0
+        self._num_untimed = 0
+        self._behind = False  # whether a jump landed before what has been given already
+        self._last_seconds: float | None = None
+        self._clock: int | None = None
+        self._pending: deque[Picture] = deque()
+        self._keyframe_gap: float | None = None
+        self._last_keyframe: float | None = None
+        self._shortest_jump = MIN_JUMP_SECONDS
+        self._open()
+        try:
+            self.first = self._first()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def opened(self) -> OpenedVideo:
+        """The container and stream that are being read."""
+        return self._opened
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._pending.clear()
+        self._opened.container.close()
+
+    def __iter__(self) -> Iterator[Picture]:
+        """Yield pictures whose times strictly ascend, to the end of what can be decoded."""
+        while True:
+            if self._pending:
+                picture = self._pending.popleft()
+            else:
+                decoded = self._next()
+                if decoded is None:
+                    break
+                picture = decoded
+            if self._last_seconds is not None and picture.seconds <= self._last_seconds:
+                self._num_late += not self._behind
+                continue
+            self._behind = False
+            self._last_seconds = picture.seconds
+            yield picture
+        self._summarise()
+
+    def jump(self, seconds: float) -> None:
+        """Skip to the last keyframe at or before `seconds`, if that spares decoding."""
+        if self._pending or not self._pays(seconds):
+            return
+        position = self._last_seconds
+        for back in (0.0, 2.0, 10.0):
+            landed = self._seek(seconds - back)
+            if landed is not None and landed.seconds <= seconds:
+                break
+        else:
+            landed = self._restart()
+        if landed is None:
+            return
+        if position is not None and landed.seconds <= position:
+            self._behind = True
+            self._shortest_jump *= 2
+        else:
+            self.jumped = self.jumped or position is not None
+        self._pending.append(landed)
+
+    def _open(self) -> None:
+        self._opened = open_video(self.path, max_pixels=self.max_pixels)
+        self._stream: VideoStream = self._opened.stream
+        self._time_base = float(self._stream.time_base or 0) or 1e-6
+        self._can_seek = self._opened.container.format.name not in _UNTIMED
+        self._by_dts = self._opened.container.format.name in _WITHOUT_PTS
+        if self.keyframes_only:
+            self._stream.codec_context.skip_frame = "NONKEY"
+        self._decoded = self._decode()
+
+    def _first(self) -> Picture:
+        """Decode the first picture, or say why there is none."""
+        picture = self._next()
+        if picture is not None:
+            self._pending.append(picture)
+            return picture
+        with translated(self.path):
+            if self._error is not None:
+                raise self._error
+        remedy = "Play it elsewhere to check it, and copy it again."
+        raise UnreadableVideo(self.path, "not one frame could be decoded", remedy)
+
+    def _next(self) -> Picture | None:
+        """Return the next decoded picture with its time, or None at the end."""
+        frame = next(self._decoded, None)
+        return None if frame is None else self._timed(frame)
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        """Yield frames as the decoder gives them; a packet that fails is passed over."""
+        self._error: BaseException | None = None
+        packets = self._opened.container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.EOFError):
+                return
+            except DECODER_ERRORS as error:
+                self._error = error
+                self.warnings.append(f"reading stopped early ({_said(error)})")
+                packet = None
+            try:
+                # An empty packet at the end makes the decoder hand over what it holds back.
+                frames = self._stream.codec_context.decode(packet)
+                if packet is not None:
+                    self._note_keyframe(packet)
+            except av.EOFError:
+                return
+            except DECODER_ERRORS as error:
+                self._error = error
+                self._num_bad_packets += 1
+                frames = []
+            for frame in frames:
+                if frame.key_frame or not self.keyframes_only:
+                    yield frame
+            if packet is None:
+                return
+
+    def _timed(self, frame: VideoFrame) -> Picture:
+        """Give a frame its seconds, counting on from the last where the container is silent."""
+        duration = (frame.duration or 0) * self._time_base
+        if duration <= 0:
+            rate = self._stream.average_rate or self._stream.guessed_rate
+            duration = 1.0 / float(rate) if rate else 0.04
+        stamp = self._stamp(frame)
+        if stamp is None:
+            # In AVI this is the decoder's remainder at the end of the file, else a bare stream.
+            self._num_untimed += not self._by_dts
+            stamp = 0 if self._clock is None else self._clock + round(duration / self._time_base)
+        self._clock = stamp
+        return Picture(stamp * self._time_base, duration, frame)
+
+    def _stamp(self, frame: VideoFrame) -> int | None:
+        """Return the time that the container gives a frame, in its time base."""
+        # A keyframe's guessed PTS is right; its DTS is that of the packet that pushed it out.
+        by_dts = self._by_dts and not self.keyframes_only
+        return frame.dts if by_dts else frame.pts
+
+    def _note_keyframe(self, packet: "Packet[VideoStream]") -> None:
+        """Keep the widest distance between keyframes seen so far."""
+        if not packet.is_keyframe or packet.pts is None:
+            return
+        seconds = packet.pts * self._time_base
+        if self._last_keyframe is not None and seconds > self._last_keyframe:
+            self._keyframe_gap = max(self._keyframe_gap or 0.0, seconds - self._last_keyframe)
+        self._last_keyframe = seconds
+
+    def _pays(self, seconds: float) -> bool:
+        """Whether a keyframe lies between here and `seconds`, by the index or by experience."""
+        if not self._can_seek:
+            return False
+        position = self.first.seconds if self._last_seconds is None else self._last_seconds
+        distance = seconds - position
+        if distance < self._shortest_jump:
+            return False
+        entries = self._stream.index_entries
+        indexed_seconds = (
+            entries[len(entries) - 1].timestamp * self._time_base if len(entries) else 0.0
+        )
+        stated_seconds = (self._stream.duration or 0) * self._time_base
+        if len(entries) > 1 and indexed_seconds >= min(seconds, max(stated_seconds - 1.0, 0.0)) > 0:
+            found = entries.search_timestamp(int(seconds / self._time_base))
+            return found >= 0 and entries[found].timestamp * self._time_base > position
+        return self._keyframe_gap is None or distance > 2 * self._keyframe_gap
+
+    def _seek(self, seconds: float) -> Picture | None:
+        """Seek, and return the first keyframe that comes out; None if none does."""
+        try:
+            self._opened.container.seek(int(seconds / self._time_base), stream=self._stream)
+        except DECODER_ERRORS:
+            return None
+        self._last_keyframe = None
+        self._decoded = self._decode()
+        # What comes before the first keyframe may lean on pictures that were not decoded.
+        frame = next((frame for frame in self._decoded if frame.key_frame), None)
+        if frame is None or self._stamp(frame) is None:
+            return None
+        return self._timed(frame)
+
+    def _restart(self) -> Picture | None:
+        """Begin the file again, for good: its seeking is not to be trusted."""
+        self._opened.container.close()
+        self._open()
+        self._can_seek = False
+        return self._next()
+
+    def _summarise(self) -> None:
+        """Put what was met on the way into words, once."""
+        if self._num_bad_packets:
+            self.warnings.append(f"{self._num_bad_packets} packets could not be decoded")
+        if self._num_untimed:
+            self.warnings.append("frames without timestamps: times are counted from the frame rate")
+        if self._num_late:
+            self.warnings.append(
+                f"{self._num_late} frames whose time does not advance were left out"
+            )
+        self._num_bad_packets = self._num_untimed = self._num_late = 0
+
+
+def measured_end_seconds(path: str | Path, stated_end_seconds: float) -> float | None:
+    """Return when the last packet of the file ends, without decoding; None where nothing says.
+
+    The tail is read first; the whole file only where the container's length is wrong or unknown.
+    """
+    for start_seconds in (stated_end_seconds, None):
+        opened = open_video(path)
+        try:
+            end = _last_packet_end(opened, start_seconds)
+        finally:
+            opened.container.close()
+        if end is not None:
+            return end
+    return None
+
+
+def _last_packet_end(opened: OpenedVideo, start_seconds: float | None) -> float | None:
+    """Return the latest end of the packets from the keyframe before `start_seconds` on."""
+    stream, time_base = opened.stream, float(opened.stream.time_base or 0)
+    rate = stream.average_rate
+    end: float | None = None
+    try:
+        if start_seconds is not None:
+            opened.container.seek(int(start_seconds / time_base), stream=stream)
+        for packet in opened.container.demux(stream):
+            if packet.pts is not None:
+                duration = packet.duration or (1.0 / float(rate) / time_base if rate else 0)
+                end = max(end or 0.0, (packet.pts + duration) * time_base)
+    except (*DECODER_ERRORS, ZeroDivisionError):
+        return end
+    return end
+
+
+def _said(error: BaseException) -> str:
+    """Return FFmpeg's words for an error, on one line."""
+    return str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]

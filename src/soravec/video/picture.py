@@ -1,0 +1,86 @@
+"""A still picture as one frame."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+from soravec.errors import NotAllowed, TooLarge, UnreadableVideo
+from soravec.types import Frames
+from soravec.video.container import MAX_PIXELS, open_container, translated
+from soravec.video.convert import Converter, Fit
+
+_DEMUXERS = {
+    b"\xff\xd8\xff": "jpeg_pipe",
+    b"\x89PNG": "png_pipe",
+    b"RIFF": "webp_pipe",
+    b"BM": "bmp_pipe",
+}
+
+
+def read_image(
+    path: str | Path,
+    *,
+    size: tuple[int, int] | None,
+    fit: Fit = "squash",
+    max_pixels: int = MAX_PIXELS,
+) -> Frames:
+    """Read a JPEG, PNG, WebP or BMP file as one frame at 0.0 s.
+
+    Args:
+        path: A local picture.
+        size: (height, width) of the result; None for the picture's own.
+        fit: `squash` or `crop`, as in `VideoReader.read`.
+        max_pixels: The most pixels that the picture may have.
+
+    Returns:
+        Frames with images (1, H, W, 3).
+
+    Raises:
+        MissingVideo: No such file.
+        NotAllowed: Not a picture of these kinds.
+        TooLarge: More than `max_pixels` pixels.
+        UnreadableVideo: Damaged.
+    """
+    frame = _decoded(path, max_pixels)
+    rotation = round(frame.rotation / 90) * 90 % 360
+    shown = (frame.height, frame.width) if rotation % 180 == 0 else (frame.width, frame.height)
+    images = np.empty((1, *(size or shown), 3), np.uint8)
+    with translated(path):
+        Converter(size or shown, fit, rotation).convert(frame, images[0])
+    return Frames(images, np.zeros(1))
+
+
+def _decoded(path: str | Path, max_pixels: int) -> av.VideoFrame:
+    """Decode the only frame of a picture."""
+    demuxer = _demuxer(path)
+    with (
+        open_container(
+            path, max_pixels=max_pixels, containers=demuxer, format_name=demuxer
+        ) as container,
+        translated(path),
+    ):
+        context = container.streams.video[0].codec_context
+        if context.width * context.height > max_pixels:
+            cause = f"it has {context.width}x{context.height} pixels, the limit is {max_pixels}"
+            raise TooLarge(path, cause, "Scale it down, or raise max_pixels.")
+        context.options = {"max_pixels": str(max_pixels)}
+        context.thread_count = 1
+        for frame in container.decode(video=0):
+            return frame
+    raise UnreadableVideo(path, "the picture could not be decoded", "Copy or download it again.")
+
+
+def _demuxer(path: str | Path) -> str:
+    """Choose the reader by the first bytes; by the name, `a%d.png` would be taken for a pattern."""
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(16)
+    except (OSError, ValueError):
+        head = b"BM"  # opening says what is wrong with the path
+    for magic, demuxer in _DEMUXERS.items():
+        if head.startswith(magic):
+            return demuxer
+    if not head:
+        raise UnreadableVideo(path, "the file is empty", "Copy or download it again.")
+    raise NotAllowed(path, "not a JPEG, PNG, WebP or BMP picture", "Convert it to one of these.")

@@ -1,0 +1,254 @@
+"""Frames of a video as arrays with their times, and its cuts, in one pass and bounded memory."""
+
+from collections.abc import Iterator
+from itertools import chain
+from math import inf
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from soravec.errors import QueryError
+from soravec.types import Frames, Shots
+from soravec.video.container import MAX_PIXELS, translated
+from soravec.video.convert import Converter, Fit
+from soravec.video.decode import Picture, PictureSource, measured_end_seconds
+from soravec.video.probe import info_of
+from soravec.video.sampling import AtRate, AtSeconds, Keyframes, Sampling, Uniform
+from soravec.video.shots import CutDetector, shots_between
+
+
+class VideoReader:
+    """One open video file; use it in a `with` statement, and read one sampling at a time.
+
+    Args:
+        path: A local video file.
+        max_pixels: The most pixels that one frame may have.
+
+    Attributes:
+        info: What the container says.
+        warnings: What went wrong so far, in sentences; complete when a read is exhausted.
+
+    Raises:
+        VideoError: One of its kinds, as the tree in `soravec.errors` tells.
+    """
+
+    def __init__(self, path: str | Path, *, max_pixels: int = MAX_PIXELS) -> None:
+        self._path = path
+        self._max_pixels = max_pixels
+        self._source: PictureSource | None = PictureSource(path, max_pixels=max_pixels)
+        self._fresh = True
+        self._shots: Shots | None = None
+        self.warnings: list[str] = []
+        try:
+            self.info = info_of(self._source)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    @property
+    def shots(self) -> Shots:
+        """The shots of the span that the last `read` covered, once it is exhausted."""
+        if self._shots is None:
+            raise RuntimeError("shots are known when a read has been exhausted")
+        return self._shots
+
+    def read(
+        self,
+        sampling: Sampling,
+        *,
+        size: tuple[int, int] | None = None,
+        fit: Fit = "squash",
+        batch_size: int = 16,
+        start_seconds: float | None = None,
+        end_seconds: float | None = None,
+    ) -> Iterator[Frames]:
+        """Stream the sampled frames in batches.
+
+        The picture on show at `start_seconds` belongs to the span and comes first. Where its PTS
+        lies before the span it is reported at `start_seconds`: every time that is reported lies in
+        `[start_seconds, end_seconds)`.
+
+        Args:
+            sampling: Which frames.
+            size: (height, width) of the frames; None for the video's own, as shown.
+            fit: `squash` scales both sides independently; `crop` scales the short side to fit and
+                takes the middle.
+            batch_size: The most frames in one batch.
+            start_seconds: Where the span begins; None for the beginning.
+            end_seconds: Where it ends; None for the end.
+
+        Yields:
+            Frames: images (T, H, W, 3) uint8 with T at most `batch_size`, seconds (T,) float64.
+
+        Raises:
+            QueryError: The span is empty or lies outside the video.
+        """
+        if batch_size < 1 or (size is not None and min(size) < 1):
+            raise QueryError("batch_size and both sides of size must be at least 1")
+        start = -inf if start_seconds is None else float(start_seconds)
+        end = inf if end_seconds is None else float(end_seconds)
+        if not start < end:
+            raise QueryError(f"{self._path}: the span from {start} s to {end} s is empty")
+        shown = size or (self.info.height, self.info.width)
+        converter = Converter(shown, fit, self.info.rotation_degrees)
+        self._shots = None
+        return self._batches(
+            _Pass(self._opened_for(sampling), sampling, start, end), converter, batch_size
+        )
+
+    def _opened_for(self, sampling: Sampling) -> PictureSource:
+        """Return a source at the beginning of the file: the one from opening, or a new one."""
+        keyframes_only = isinstance(sampling, Keyframes)
+        if self._source is None:
+            raise RuntimeError(f"{self._path}: the reader is closed")
+        if not self._fresh or keyframes_only:
+            self._source.close()
+            self._source = PictureSource(
+                self._path, max_pixels=self._max_pixels, keyframes_only=keyframes_only
+            )
+        self._fresh = False
+        return self._source
+
+    def _batches(self, reading: "_Pass", converter: Converter, batch_size: int) -> Iterator[Frames]:
+        pictures = reading.sampled()
+        for first in pictures:
+            images = np.empty((batch_size, *converter.size, 3), np.uint8)
+            seconds: list[float] = []
+            for picture in chain([first], pictures):
+                with translated(self._path):
+                    converter.convert(picture.frame, images[len(seconds)])
+                seconds.append(picture.seconds)
+                if len(seconds) == batch_size:
+                    break
+            yield Frames(images[: len(seconds)], np.array(seconds, np.float64))
+        self._shots = reading.shots()
+        self.warnings += [w for w in reading.warnings() if w not in self.warnings]
+
+
+class _Pass:
+    """One pass over a span of one source: chooses pictures and notes cuts."""
+
+    def __init__(self, source: PictureSource, sampling: Sampling, start: float, end: float) -> None:
+        self._source = source
+        self._sampling = sampling
+        self._start = start
+        self._end = end
+        self._detector = CutDetector()
+        self._last: Picture | None = None
+        self._exhausted = False
+
+    def sampled(self) -> Iterator[Picture]:
+        """Yield the pictures that the sampling asks for, each once."""
+        pictures = self._in_span()
+        first = next(pictures, None)
+        if first is None:
+            raise QueryError(
+                f"{self._source.path}: nothing is shown from {self._start:g} s to {self._end:g} s; "
+                f"the video begins at {self._source.first.seconds:g} s"
+            )
+        self._start = max(self._start, first.seconds)
+        instants = self._instants()
+        if instants is None:
+            yield first
+            yield from pictures
+            return
+        yield from self._on_show(first, pictures, instants)
+
+    def shots(self) -> Shots:
+        """Return the shots of the span, after the last picture."""
+        end = self._known_end()
+        cuts = self._detector.finish()
+        return shots_between(cuts, self._start, end, approximate=self._source.jumped)
+
+    def warnings(self) -> list[str]:
+        """Return what went wrong, in sentences."""
+        return self._source.warnings
+
+    def _in_span(self) -> Iterator[Picture]:
+        """Yield the pictures on show during the span, and let the cut detector see each."""
+        self._source.jump(self._start)
+        before: Picture | None = None
+        for picture in self._source:
+            if picture.seconds >= self._end:
+                break
+            if picture.seconds <= self._start:
+                before = picture
+                continue
+            if before is not None:
+                yield self._seen(before._replace(seconds=self._start))
+                before = None
+            yield self._seen(picture)
+        else:
+            self._exhausted = True
+        if before is not None and (not self._exhausted or before.end_seconds > self._start):
+            yield self._seen(before._replace(seconds=self._start))
+
+    def _seen(self, picture: Picture) -> Picture:
+        with translated(self._source.path):
+            self._detector.add(picture.seconds, picture.frame)
+        self._last = picture
+        return picture
+
+    def _instants(self) -> Iterator[float] | None:
+        """Return the wanted instants, or None where every picture is wanted."""
+        sampling = self._sampling
+        if isinstance(sampling, AtRate):
+            return sampling.instants(self._start)
+        if isinstance(sampling, Uniform):
+            self._end = self._known_end()
+            return sampling.instants(self._start, self._end)
+        if isinstance(sampling, AtSeconds):
+            return sampling.instants(-inf, self._end)
+        return None
+
+    def _on_show(
+        self, first: Picture, pictures: Iterator[Picture], instants: Iterator[float]
+    ) -> Iterator[Picture]:
+        """Yield the last picture at or before each instant."""
+        held = first
+        wanted = next(instants, inf)
+        for picture in pictures:
+            if wanted < picture.seconds:
+                yield held
+                while wanted < picture.seconds:
+                    wanted = next(instants, inf)
+                if wanted == inf:
+                    return
+            held = picture
+            self._source.jump(wanted)
+        if wanted < self._end:
+            yield held
+
+    def _known_end(self) -> float:
+        """Return where the span ends: its own end, or that of the last picture of the file."""
+        last = self._last
+        assert last is not None
+        if self._exhausted and not isinstance(self._sampling, Keyframes):
+            return min(self._end, last.end_seconds)
+        if self._end == inf or self._sampling_needs_end():
+            stated = self._source.first.seconds + 1e9
+            measured = measured_end_seconds(self._source.path, stated)
+            return min(self._end, max(last.end_seconds, measured or 0.0))
+        return self._end
+
+    def _sampling_needs_end(self) -> bool:
+        return isinstance(self._sampling, Uniform | Keyframes)
