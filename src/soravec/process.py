@@ -128,7 +128,9 @@ def serve(open_session: Callable[[Message], Callable[[Message, "Tell"], Message]
     channel.send(Message({"kind": "ready"}))
     while True:
         job = inbox.get()
-        channel.send(work(job, lambda header: channel.send(Message({"kind": "progress", **header}))))
+        channel.send(
+            work(job, lambda header: channel.send(Message({"kind": "progress", **header})))
+        )
 
 
 Tell = Callable[[Mapping[str, Any]], None]
@@ -147,7 +149,9 @@ class Child:
             # Ctrl-C reaches the parent alone, which decides.
             start_new_session=os.name == "posix",
         )
-        assert self._process.stdin and self._process.stdout and self._process.stderr
+        assert self._process.stdin
+        assert self._process.stdout
+        assert self._process.stderr
         self._channel = _Channel(self._process.stdout, self._process.stdin)
         self._inbox: queue.Queue[Message | None] = queue.Queue()
         self._last_words: deque[str] = deque(maxlen=MAX_LAST_WORDS)
@@ -263,7 +267,9 @@ def _await_reply(
         allowed = deadline_seconds(progress)
         remaining = started + allowed - time.monotonic()
         if remaining <= 0:
-            raise WorkerError(f"not done within its deadline of {allowed:.0f} s; its worker was killed")
+            raise WorkerError(
+                f"not done within its deadline of {allowed:.0f} s; its worker was killed"
+            )
         try:
             message = child.receive(min(remaining, 0.2))
         except TimeoutError:

@@ -1,1 +1,1 @@
-""""""
+"""How good is it: protocols and metrics."""

@@ -1,1 +1,1 @@
-""""""
+"""Frames to vectors: the model folder, the engines, the encoder. No PyTorch."""

@@ -257,7 +257,7 @@ class Encoder:
         """Add the middle frame of every segment in which the sampling rate has none."""
         bounds = plan_segments(features.shots, self.config.sampling.segment_seconds)
         empty = [
-            (start + end) / 2
+            float(start + end) / 2
             for start, end in bounds
             if not ((features.seconds >= start) & (features.seconds < end)).any()
         ]
@@ -265,7 +265,7 @@ class Encoder:
             return features
         size = self.config.cnn.height, self.config.cnn.width
         with VideoReader(path) as video:
-            batches = list(video.read(AtSeconds(empty), size=size, fit=self.config.cnn.fit))
+            batches = list(video.read(AtSeconds(tuple(empty)), size=size, fit=self.config.cnn.fit))
         extra = [(self.features(b), b.seconds) for b in batches]
         seconds = np.concatenate([features.seconds, *(s for _, s in extra)])
         values = np.concatenate([features.features, *(f for f, _ in extra)])
@@ -382,5 +382,7 @@ def _fixed_batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     for begin in range(0, len(images), BATCH_FRAMES):
         batch = images[begin : begin + BATCH_FRAMES]
         if len(batch) < BATCH_FRAMES:
-            batch = np.concatenate([batch, np.zeros((BATCH_FRAMES - len(batch), *batch.shape[1:]), np.uint8)])
+            batch = np.concatenate(
+                [batch, np.zeros((BATCH_FRAMES - len(batch), *batch.shape[1:]), np.uint8)]
+            )
         yield np.ascontiguousarray(batch)

@@ -60,7 +60,7 @@ def likeness(
     query_looks, query_motion = split(queries, appearance_dim)
     looks, motion = split(vectors, appearance_dim)
     appearance = query_looks @ looks.T
-    moves = query_motion.any(axis=-1)[:, None] & motion.any(axis=-1)[None, :]
+    moves = np.outer(query_motion.any(axis=-1), motion.any(axis=-1))
     moving = np.where(moves, query_motion @ motion.T, np.float32(np.nan))
     weight = np.where(moves, np.float32(motion_weight), np.float32(0))
     score = (1 - weight) * appearance + weight * np.nan_to_num(moving)

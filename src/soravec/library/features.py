@@ -1,0 +1,126 @@
+"""Frame features on disk and on the wire: one safetensors file per video and `feature_id`.
+
+Written aside, synced, renamed; read through a memory map. Vectors can always be rebuilt from them.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from soravec.errors import LibraryError
+from soravec.types import FrameFeatures, Shots, VideoInfo
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class FeatureFiles:
+    """The folder `features/`: `FEATURE_ID/VIDEO_ID.safetensors`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, video_id: str, feature_id: str) -> Path:
+        """Return where the features of a video lie."""
+        return self.root / feature_id / f"{video_id}.safetensors"
+
+    def has(self, video_id: str, feature_id: str) -> bool:
+        """Return whether a video's features are stored."""
+        return self.path(video_id, feature_id).is_file()
+
+    def write(self, video_id: str, features: FrameFeatures) -> None:
+        """Store features durably: once this returns they survive power loss.
+
+        Raises:
+            LibraryError: The disk is full or cannot be written.
+        """
+        path = self.path(video_id, features.feature_id)
+        header, arrays = pack(features)
+        aside = path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with aside.open("wb") as file:
+                file.write(save(dict(arrays), {"soravec": json.dumps(header)}))
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            aside.unlink(missing_ok=True)
+            raise LibraryError(f"{path}: cannot be written ({error.strerror})") from error
+
+    def read(self, video_id: str, feature_id: str) -> FrameFeatures:
+        """Return the stored features of a video.
+
+        Raises:
+            LibraryError: They are missing or damaged.
+        """
+        path = self.path(video_id, feature_id)
+        try:
+            with safe_open(path, framework="numpy") as file:
+                header = json.loads(file.metadata()["soravec"])
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return unpack(header, arrays)
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+            raise LibraryError(
+                f"{path}: features are missing or damaged ({error}). Index that video again:"
+                " soravec library repair, then soravec index."
+            ) from error
+
+    def forget(self, video_id: str) -> None:
+        """Remove the features of a video, of every CNN."""
+        for path in self.root.glob(f"*/{video_id}.safetensors"):
+            path.unlink(missing_ok=True)
+
+
+def pack(features: FrameFeatures) -> tuple[dict[str, Any], Arrays]:
+    """Return features as a JSON header and arrays."""
+    header = {
+        "info": asdict(features.info),
+        "feature_id": features.feature_id,
+        "recipe": dict(features.recipe),
+        "approximate": features.shots.approximate,
+        "notes": list(features.shots.notes),
+    }
+    arrays: dict[str, NDArray[Any]] = {
+        "features": features.features,
+        "seconds": features.seconds,
+        "shots": features.shots.bounds,
+    }
+    return header, arrays
+
+
+def unpack(header: Mapping[str, Any], arrays: Arrays) -> FrameFeatures:
+    """Return features from what `pack` made of them."""
+    info = dict(header["info"])
+    info["warnings"] = tuple(info["warnings"])
+    return FrameFeatures(
+        features=arrays["features"].astype(np.float16, copy=False),
+        seconds=arrays["seconds"].astype(np.float64, copy=False),
+        shots=Shots(
+            arrays["shots"].astype(np.float64, copy=False),
+            bool(header["approximate"]),
+            tuple(header["notes"]),
+        ),
+        info=VideoInfo(**info),
+        feature_id=header["feature_id"],
+        recipe=header["recipe"],
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable, where the platform can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,294 @@
+"""Files into the library: what is new is decoded by supervised workers, the rest is recognised."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from soravec.errors import LibraryError, MissingVideo, WorkerError
+from soravec.library.catalogue import Catalogue
+from soravec.library.features import FeatureFiles
+from soravec.library.identity import FileStamp, absolute, find_videos, stamp, video_identity
+from soravec.library.vectors import VectorIndex
+from soravec.library.worker import read_reply, setup_message
+from soravec.process import Message, Outcome, supervise
+from soravec.runtime.encoder import Encoder, Sampling
+from soravec.runtime.engine import available_cores
+from soravec.types import Embedding, FrameFeatures, VideoInfo
+
+Status = Literal["indexed", "unchanged", "moved", "removed", "failed"]
+
+DEADLINE_SECONDS = 120.0
+DEADLINE_PER_VIDEO_SECOND = 2.0
+"""By default a file may take two minutes, and twice the time that it lasts."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What became of one file."""
+
+    path: str
+    status: Status
+    num_segments: int = 0
+    """Segments written in this run."""
+    video_seconds: float = 0.0
+    """Length of what was decoded in this run."""
+    error_type: str = ""
+    message: str = ""
+
+
+@dataclass(slots=True)
+class IndexReport:
+    """What a run did. `unchanged` counts the moved files too."""
+
+    indexed: int = 0
+    unchanged: int = 0
+    moved: int = 0
+    removed: int = 0
+    failed: int = 0
+    segments: int = 0
+    """Segments written in this run."""
+    video_seconds: float = 0.0
+    """Length of what was decoded in this run."""
+    failures: list[FileResult] = field(default_factory=list)
+    """Files that were skipped, with their reasons."""
+
+    def add(self, result: FileResult) -> None:
+        """Count one file."""
+        if result.status == "indexed":
+            self.indexed += 1
+        elif result.status in ("unchanged", "moved"):
+            self.unchanged += 1
+            self.moved += result.status == "moved"
+        elif result.status == "removed":
+            self.removed += 1
+        else:
+            self.failed += 1
+            self.failures.append(result)
+        self.segments += result.num_segments
+        self.video_seconds += result.video_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """How to index."""
+
+    sampling: Sampling = "uniform"
+    """`uniform`, or `keyframes`: faster, without motion, cuts only approximate."""
+    num_workers: int | None = None
+    """Processes; None means one per core."""
+    deadline_seconds: float | None = None
+    """Longest time for one file; None means two minutes and twice its length."""
+    verify: bool = False
+    """Read files again that look unchanged, to see whether their content is."""
+    retry_failed: bool = False
+    """Try files again that failed before and have not changed since."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    stamp: FileStamp
+    video_id: str
+
+
+class Indexer:
+    """One run over some files and folders.
+
+    Args:
+        catalogue: Where it is recorded.
+        files: Where features go.
+        index: Where vectors go.
+        encoder: The model.
+        options: How.
+        on_result: Called with what became of every file.
+        on_progress: Called with a path and the seconds of it that are decoded.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        files: FeatureFiles,
+        index: VectorIndex,
+        encoder: Encoder,
+        options: IndexOptions,
+        *,
+        on_result: Callable[[FileResult], None],
+        on_progress: Callable[[str, float], None],
+    ) -> None:
+        self._catalogue = catalogue
+        self._files = files
+        self._index = index
+        self._encoder = encoder
+        self._options = options
+        self._on_result = on_result
+        self._on_progress = on_progress
+        self._space_id = encoder.space_id
+        self._report = IndexReport()
+        self._twins: dict[str, list[FileStamp]] = {}
+
+    def run(self, roots: Iterable[str | Path]) -> IndexReport:
+        """Index everything below `roots`; an interrupt loses nothing that was reported."""
+        folders = [absolute(root) for root in roots]
+        paths = list(find_videos(folders))
+        known = {path for folder in folders for path in self._catalogue.path_stamps(folder)}
+        try:
+            for outcome in self._outcomes(paths):
+                self._settle(outcome)
+            for gone in sorted(known - {str(path) for path in paths}):
+                self._remove(gone)
+        finally:
+            self._index.flush()
+        self._index.optimise()
+        return self._report
+
+    def _outcomes(self, paths: list[Path]) -> Iterator[Outcome[_Job]]:
+        cores = available_cores()
+        workers = max(1, min(self._options.num_workers or cores, len(paths)))
+        threads = max(1, cores // workers)
+        return supervise(
+            "soravec.library.worker",
+            setup_message(self._encoder, sampling=self._options.sampling, num_threads=threads),
+            self._jobs(paths),
+            encode=lambda job: Message({"path": str(job.stamp.path)}),
+            deadline_seconds=self._deadline,
+            num_workers=workers,
+            on_progress=lambda job, header: self._on_progress(
+                str(job.stamp.path), float(header["done_seconds"])
+            ),
+        )
+
+    def _deadline(self, progress: Mapping[str, Any]) -> float:
+        if self._options.deadline_seconds is not None:
+            return self._options.deadline_seconds
+        return DEADLINE_SECONDS + DEADLINE_PER_VIDEO_SECOND * float(
+            progress.get("duration_seconds", 0.0)
+        )
+
+    def _jobs(self, paths: Iterable[Path]) -> Iterator[_Job]:
+        """Yield what must be decoded; settle everything else at once."""
+        for path in paths:
+            try:
+                file = stamp(path)
+                job = self._recognise(file)
+            except OSError as error:
+                missing = MissingVideo(
+                    path, f"cannot be read ({error.strerror})", "Check the path."
+                )
+                self._fail(FileStamp(path, 0, 0), type(missing).__name__, str(missing))
+                continue
+            if job is not None:
+                yield job
+
+    def _recognise(self, file: FileStamp) -> _Job | None:
+        """Return a job for a file, or settle it without decoding and return None."""
+        path = str(file.path)
+        if not self._options.verify and self._unchanged(file):
+            self._tell(FileResult(path, "unchanged"))
+            return None
+        failure = None if self._options.retry_failed else self._catalogue.known_failure(file)
+        if failure is not None and failure[0] != WorkerError.__name__:
+            self._fail(file, *failure)
+            return None
+        video_id = video_identity(file.path)
+        if video_id in self._twins:
+            self._twins[video_id].append(file)
+            return None
+        if self._from_library(file, video_id):
+            return None
+        self._twins[video_id] = []
+        return _Job(file, video_id)
+
+    def _unchanged(self, file: FileStamp) -> bool:
+        key = self._catalogue.known_file(file)
+        return key is not None and self._catalogue.has_embedding(key, self._space_id)
+
+    def _from_library(self, file: FileStamp, video_id: str) -> bool:
+        """Settle a file whose content the library holds; return whether it does."""
+        key = self._catalogue.video_key(video_id)
+        if key is None:
+            return False
+        if self._catalogue.has_embedding(key, self._space_id):
+            before = self._catalogue.known_file(file)
+            lost = not self._catalogue.path_of(key)
+            with self._catalogue.transaction():
+                self._catalogue.put_path(file, key)
+            if lost:
+                self._index.rebuild([key])
+            self._tell(FileResult(str(file.path), "unchanged" if before == key else "moved"))
+            return True
+        if not self._files.has(video_id, self._encoder.feature_id):
+            return False
+        try:
+            features = self._files.read(video_id, self._encoder.feature_id)
+        except LibraryError as error:
+            logger.warning("%s", error)
+            return False
+        self._commit(file, video_id, features, self._encoder.embed_features(features))
+        self._tell(FileResult(str(file.path), "indexed", self._index.num_segments(key)))
+        return True
+
+    def _settle(self, outcome: Outcome[_Job]) -> None:
+        """Record what a worker made of a file, and of the files that are equal to it."""
+        job, reply = outcome.job, outcome.reply
+        twins = self._twins.pop(job.video_id)
+        if isinstance(reply, WorkerError):
+            self._fail(job.stamp, WorkerError.__name__, f"{job.stamp.path}: {reply}")
+        elif reply.header["kind"] == "failed":
+            self._fail(job.stamp, reply.header["type"], reply.header["message"])
+        else:
+            features, embedding = read_reply(reply)
+            self._files.write(job.video_id, features)
+            self._commit(job.stamp, job.video_id, features, embedding)
+            length = sum(segment.duration_seconds for segment in embedding.segments)
+            count = len(embedding.segments)
+            self._tell(FileResult(str(job.stamp.path), "indexed", count, length))
+        for twin in twins:
+            if not self._from_library(twin, job.video_id):
+                failure = self._report.failures[-1]
+                message = failure.message.replace(str(job.stamp.path), str(twin.path))
+                self._fail(twin, failure.error_type, message)
+
+    def _commit(
+        self, file: FileStamp, video_id: str, features: FrameFeatures, embedding: Embedding
+    ) -> None:
+        """Make a video durable: from here on it is acknowledged."""
+        recorded = _recorded(features.info, file)
+        with self._catalogue.transaction():
+            key = self._catalogue.put_video(video_id, features.info, recorded=recorded)
+            self._catalogue.put_path(file, key)
+            self._index.put(key, embedding)
+        self._index.flush_when_due()
+
+    def _fail(self, file: FileStamp, kind: str, message: str) -> None:
+        if file.size_bytes or file.mtime_ns:
+            with self._catalogue.transaction():
+                self._catalogue.put_failure(file, kind, message)
+        self._tell(FileResult(str(file.path), "failed", error_type=kind, message=message))
+
+    def _remove(self, path: str) -> None:
+        """Note that a file is gone. Features stay, so that its return costs nothing."""
+        keys = self._catalogue.rows("SELECT video_key FROM paths WHERE path = ?", (path,))
+        with self._catalogue.transaction():
+            self._catalogue.drop_path(path)
+            self._catalogue.drop_failure(path)
+        for (key,) in keys:
+            if not self._catalogue.path_of(key):
+                self._index.remove(key)
+        self._tell(FileResult(path, "removed"))
+
+    def _tell(self, result: FileResult) -> None:
+        self._report.add(result)
+        self._on_result(result)
+
+
+def _recorded(info: VideoInfo, file: FileStamp) -> float:
+    """Return when a video was recorded: its metadata, else the file's modification time."""
+    try:
+        return datetime.fromisoformat(info.created or "").timestamp()
+    except (ValueError, OverflowError, OSError):
+        return file.mtime_ns / 1e9 if file.mtime_ns else time.time()

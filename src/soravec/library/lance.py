@@ -1,0 +1,177 @@
+"""Segment vectors in LanceDB: the only module that imports it."""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soravec.errors import LibraryError
+from soravec.library.filters import as_ranges
+from soravec.library.store import VectorRows
+
+ANN_MIN_ROWS = 50_000
+"""Below this an exact scan answers in under a tenth of a second, and is exact."""
+ANN_REFRESH_SHARE = 0.2
+"""The index is extended when this share of the rows is not in it."""
+NUM_PROBES = 20
+"""Partitions that are always looked into; more follow where a filter leaves too few rows."""
+REFINE_FACTOR = 10
+"""Candidates per wanted row whose exact score is computed."""
+SCAN_MAX_ROWS = 20_000
+"""A filter that leaves fewer rows is answered by an exact scan of them."""
+
+MAX_RANGES = 50
+"""More runs of keys are given as a list: a long chain of ORs is parsed by deep recursion."""
+
+_COLUMNS = ["video_key", "ordinal", "vector", "_distance"]
+
+logger = logging.getLogger(__name__)
+
+
+class LanceStore:
+    """The vectors of one space, in a table of the folder `vectors/`.
+
+    Args:
+        folder: The folder; made where absent.
+        space_id: Names the table.
+        dim: Length D of a vector.
+    """
+
+    def __init__(self, folder: Path, space_id: str, dim: int) -> None:
+        import lancedb
+        import pyarrow as pa
+
+        self._schema = pa.schema(
+            [
+                pa.field("video_key", pa.int64()),
+                pa.field("ordinal", pa.int32()),
+                pa.field("vector", pa.list_(pa.float32(), dim)),
+            ]
+        )
+        self._dim = dim
+        try:
+            self._table = lancedb.connect(folder).create_table(
+                f"space_{space_id}", schema=self._schema, exist_ok=True
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise LibraryError(
+                f"{folder}: the vector index cannot be opened ({_first_line(error)})."
+                " Rebuild it: soravec library repair"
+            ) from error
+        if self._table.schema.field("vector").type.list_size != dim:
+            raise LibraryError(f"{folder}: vectors of another length. Run: soravec library repair")
+
+    def replace(self, rows: VectorRows) -> None:
+        """Put the rows of some videos in the place of whatever the store holds of them."""
+        self.remove([int(key) for key in np.unique(rows.video_keys)])
+        import pyarrow as pa
+
+        flat = pa.array(np.ascontiguousarray(rows.vectors, np.float32).ravel())
+        columns = [
+            pa.array(rows.video_keys.astype(np.int64)),
+            pa.array(rows.ordinals.astype(np.int32)),
+            pa.FixedSizeListArray.from_arrays(flat, self._dim),
+        ]
+        self._guard(self._table.add, pa.Table.from_arrays(columns, schema=self._schema))
+
+    def remove(self, video_keys: Sequence[int]) -> None:
+        """Remove every row of some videos."""
+        if len(video_keys) and self._table.count_rows():
+            self._guard(self._table.delete, _condition(sorted(video_keys)))
+
+    def search(
+        self, query: NDArray[np.float32], k: int, *, video_keys: Sequence[int] | None = None
+    ) -> VectorRows:
+        """Return the `k` rows of the largest inner product with `query` (D,), best first."""
+        if k < 1 or (video_keys is not None and not len(video_keys)):
+            return self._rows(None)
+        builder: Any = (
+            self._table.search(query.astype(np.float32), vector_column_name="vector")
+            .distance_type("dot")
+            .limit(k)
+            .select(_COLUMNS)
+        )
+        scan = not self._has_index()
+        if video_keys is not None:
+            condition = _condition(video_keys)
+            builder = builder.where(condition, prefilter=True)
+            scan = scan or self._table.count_rows(condition) < SCAN_MAX_ROWS
+        if scan:
+            builder = builder.bypass_vector_index()
+        else:
+            # With a fixed number of probes, a 1 % filter finds half of what it should.
+            builder = builder.minimum_nprobes(NUM_PROBES).maximum_nprobes(0)
+            builder = builder.refine_factor(REFINE_FACTOR)
+        return self._rows(self._guard(builder.to_arrow))
+
+    def rows_of(self, video_key: int) -> VectorRows:
+        """Return the rows of one video in order of their ordinals."""
+        builder = self._table.search().where(f"video_key = {int(video_key)}").select(_COLUMNS[:3])
+        rows = self._rows(self._guard(builder.to_arrow))
+        order = np.argsort(rows.ordinals, kind="stable")
+        return VectorRows(rows.video_keys[order], rows.ordinals[order], rows.vectors[order])
+
+    def counts(self) -> dict[int, int]:
+        """Return how many rows every video has."""
+        table = self._guard(self._table.search().select(["video_key"]).to_arrow)
+        keys, counts = np.unique(table["video_key"].to_numpy(), return_counts=True)
+        return dict(zip(keys.tolist(), counts.tolist(), strict=True))
+
+    def version(self) -> int:
+        """Return a number that changes with every change to the store."""
+        return int(self._table.version)
+
+    def optimise(self) -> None:
+        """Compact, and build or extend the approximate index where it pays."""
+        from lancedb.index import BTree, IvfSq
+
+        num_rows = self._table.count_rows()
+        if not num_rows:
+            return
+        names = {index.name for index in self._table.list_indices()}
+        if "video_key_idx" not in names:
+            self._guard(self._table.create_index, "video_key", config=BTree())
+        if num_rows >= ANN_MIN_ROWS and not self._has_index():
+            logger.info("building an index over %d vectors", num_rows)
+            self._guard(self._table.create_index, "vector", config=IvfSq(distance_type="dot"))
+        self._guard(self._table.optimize, cleanup_older_than=timedelta(minutes=10))
+
+    def _has_index(self) -> bool:
+        return any(index.name == "vector_idx" for index in self._table.list_indices())
+
+    def _rows(self, table: Any) -> VectorRows:  # noqa: ANN401  # an Arrow table
+        if table is None:
+            return VectorRows(
+                np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros((0, self._dim), np.float32)
+            )
+        vectors = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return VectorRows(
+            table["video_key"].to_numpy(),
+            table["ordinal"].to_numpy(),
+            vectors.reshape(-1, self._dim).astype(np.float32, copy=False),
+        )
+
+    def _guard(self, call: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401
+        try:
+            return call(*args, **options)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise LibraryError(
+                f"the vector index failed ({_first_line(error)}). Nothing acknowledged is lost;"
+                " rebuild it: soravec library repair"
+            ) from error
+
+
+def _condition(video_keys: Sequence[int]) -> str:
+    """Return an SQL condition for ascending keys: a few runs as ranges, else one flat list."""
+    runs = as_ranges(list(video_keys))
+    if len(runs) > MAX_RANGES:
+        return f"video_key IN ({','.join(map(str, video_keys))})"
+    return " OR ".join(f"video_key BETWEEN {first} AND {last}" for first, last in runs)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,425 @@
+"""A library: a folder of videos' vectors, and what is known of them."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from soravec.errors import LibraryBusy, LibraryError, ModelError, QueryError
+from soravec.library.annotations import read_annotations
+from soravec.library.catalogue import Catalogue, Space
+from soravec.library.features import FeatureFiles
+from soravec.library.filters import Filter
+from soravec.library.identity import absolute, find_videos
+from soravec.library.indexer import FileResult, Indexer, IndexOptions, IndexReport
+from soravec.library.lance import LanceStore
+from soravec.library.progress import index_progress
+from soravec.library.search import VectorQuery, search_vectors, search_words, segment_query
+from soravec.library.vectors import VectorIndex
+from soravec.runtime.encoder import Encoder, load
+from soravec.runtime.folder import bundled_models
+from soravec.types import Hit
+
+DEFAULT_MODEL = "sora-mini"
+
+
+@dataclass(frozen=True, slots=True)
+class LibrarySummary:
+    """What a library holds."""
+
+    path: str
+    model: str
+    """Model of the space that is searched."""
+    space_id: str
+    videos: int
+    """Videos of which at least one file is there."""
+    absent: int
+    """Videos whose files are gone; their features are kept."""
+    segments: int
+    video_seconds: float
+    failures: int
+    size_bytes: int
+
+
+class Library:
+    """A folder with the vectors of many videos; use it in a `with` statement, or `close` it.
+
+    One process writes at a time; any number read meanwhile.
+
+    Args:
+        path: The folder.
+        create: Whether to make it where it is absent.
+
+    Raises:
+        LibraryError: It is missing, damaged, or of another format.
+    """
+
+    def __init__(self, path: str | Path = "soravec.library", *, create: bool = True) -> None:
+        self.path = absolute(path)
+        if create:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise LibraryError(f"{path}: cannot be made ({error.strerror})") from error
+        self.catalogue = Catalogue(self.path / "catalogue.db", create=create)
+        self.files = FeatureFiles(self.path / "features")
+        self._encoder: Encoder | None = None
+        self._lock_depth = 0
+
+    def __enter__(self) -> "Library":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the catalogue."""
+        self.catalogue.close()
+
+    def add(
+        self,
+        paths: str | Path | Sequence[str | Path],
+        *,
+        encoder: Encoder | None = None,
+        options: IndexOptions | None = None,
+        on_result: Callable[[FileResult], None] | None = None,
+        progress: bool = True,
+    ) -> IndexReport:
+        """Index files and folders, and return what was done.
+
+        What is unchanged is passed over, what was moved is recognised, what is gone is no longer
+        found, what cannot be read is skipped and listed with its reason. It can be interrupted at
+        any time, and taken up again.
+
+        Args:
+            paths: Files and folders.
+            encoder: The model; None is the one that the library was made with, at first
+                `sora-mini`. Another model on the same CNN is applied without decoding.
+            options: How; None for the defaults.
+            on_result: Called with what became of every file.
+            progress: Whether to show a bar on stderr, where that is a terminal.
+
+        Raises:
+            LibraryBusy: Another process is writing to this library.
+            LibraryError: The disk is full, or the library is damaged.
+        """
+        roots = [paths] if isinstance(paths, str | Path) else list(paths)
+        encoder = encoder or self.encoder()
+        with self._writing():
+            self._adopt(encoder)
+            index = self._index(encoder)
+            if not index.is_true():
+                index.mend()
+            with index_progress(list(find_videos(roots)), visible=progress) as bar:
+
+                def tell(result: FileResult) -> None:
+                    bar.on_result(result)
+                    if on_result is not None:
+                        on_result(result)
+
+                indexer = Indexer(
+                    self.catalogue,
+                    self.files,
+                    index,
+                    encoder,
+                    options or IndexOptions(),
+                    on_result=tell,
+                    on_progress=bar.on_progress,
+                )
+                return indexer.run(roots)
+
+    def search(  # noqa: PLR0913  # four ways to ask, one answer
+        self,
+        text: str | None = None,
+        *,
+        video: str | Path | None = None,
+        start_seconds: float | None = None,
+        end_seconds: float | None = None,
+        image: str | Path | None = None,
+        like: str | None = None,
+        k: int = 10,
+        where: Filter | None = None,
+        motion_weight: float | None = None,
+    ) -> list[Hit]:
+        """Return the `k` moments that answer best, best first.
+
+        Ask in one of four ways: by words, by a video or a span of it, by an image, or by a stored
+        segment.
+
+        Args:
+            text: Words of names, labels, captions and tags; all must be found.
+            video: A file that need not be in the library.
+            start_seconds: Where the span of `video` begins; None means the beginning.
+            end_seconds: Where it ends; None means the end.
+            image: A picture.
+            like: The `segment_id` of a hit.
+            k: Moments at most.
+            where: Which videos may answer; None means all.
+            motion_weight: Share of motion in the score, in [0, 1]; None is the model's own.
+
+        Raises:
+            QueryError: Nothing or more than one thing was asked for.
+            VideoError: The file asked with cannot be used.
+            LibraryError: The library is empty.
+        """
+        asked = [value for value in (text, video, image, like) if value is not None]
+        if len(asked) != 1:
+            raise QueryError("give exactly one of: a text, a video, an image, a segment")
+        if k < 1:
+            raise QueryError(f"k must be at least 1, not {k}")
+        space = self.space()
+        where = where or Filter()
+        if text is not None:
+            return search_words(self.catalogue, space, text, k=k, where=where)
+        store = self._store(space)
+        self._mend_if_free(space, store)
+        if like is not None:
+            query = segment_query(self.catalogue, store, space, like)
+        elif image is not None:
+            query = VectorQuery.of_embedding(self.encoder().embed_image(image))
+        else:
+            assert video is not None
+            query = VectorQuery.of_embedding(
+                self.encoder().embed(video, start_seconds=start_seconds, end_seconds=end_seconds)
+            )
+        return search_vectors(
+            self.catalogue, store, space, query, k=k, where=where, motion_weight=motion_weight
+        )
+
+    def annotate(self, file: str | Path) -> int:
+        """Take over labels, captions and tags from a CSV or JSON Lines file; return how many.
+
+        Raises:
+            QueryError: A row is wrong, or names a video that is not in the library.
+        """
+        annotations = read_annotations(Path(file))
+        keys = dict(self.catalogue.rows("SELECT path, video_key FROM paths"))
+        unknown = sorted({str(a.path) for a in annotations} - set(keys))
+        if unknown:
+            raise QueryError(
+                f"{file}: {len(unknown)} paths are not in the library, such as {unknown[0]}."
+                " Index them first."
+            )
+        with self._writing(), self.catalogue.transaction():
+            for a in annotations:
+                self.catalogue.put_text(
+                    keys[str(a.path)],
+                    a.kind,
+                    a.text,
+                    start_seconds=a.start_seconds,
+                    end_seconds=a.end_seconds,
+                )
+        return len(annotations)
+
+    def failures(self) -> list[tuple[str, str, str]]:
+        """Return (path, type, message) of every file that was skipped."""
+        return self.catalogue.rows("SELECT path, type, message FROM failures ORDER BY path")
+
+    def summary(self) -> LibrarySummary:
+        """Return what the library holds."""
+        space = self.space()
+        here = "v.key IN (SELECT video_key FROM paths)"
+        ((videos, seconds),) = self.catalogue.rows(
+            f"SELECT count(*), coalesce(sum(duration_seconds), 0) FROM videos v WHERE {here}"
+        )
+        ((absent,),) = self.catalogue.rows(f"SELECT count(*) FROM videos v WHERE NOT {here}")
+        ((segments,),) = self.catalogue.rows(
+            "SELECT count(*) FROM segments WHERE space_id = ?"
+            " AND video_key IN (SELECT video_key FROM paths)",
+            (space.space_id,),
+        )
+        return LibrarySummary(
+            path=str(self.path),
+            model=space.model_name,
+            space_id=space.space_id,
+            videos=videos,
+            absent=absent,
+            segments=segments,
+            video_seconds=seconds,
+            failures=len(self.failures()),
+            size_bytes=sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file()),
+        )
+
+    def verify(self) -> list[str]:
+        """Return what is wrong with the library, in sentences; an empty list where nothing is."""
+        problems = [row[0] for row in self.catalogue.rows("PRAGMA integrity_check")]
+        problems = [f"catalogue: {text}" for text in problems if text != "ok"]
+        for space in self.catalogue.spaces():
+            problems += self._lost_features(space)
+            try:
+                index = VectorIndex(
+                    self.catalogue, self.files, self._store(space), self._encoder_of(space)
+                )
+                if not index.is_true():
+                    problems.append(f"vectors of {space.model_name}: behind the catalogue")
+            except (LibraryError, ModelError) as error:
+                problems.append(str(error))
+        return problems
+
+    def repair(self) -> int:
+        """Rebuild every vector index from the features; return how many videos have vectors again.
+
+        A video whose features are damaged is taken out, and the next index run decodes it again.
+        """
+        with self._writing():
+            for space in self.catalogue.spaces():
+                lost = self._lost_features_of(space)
+                with self.catalogue.transaction():
+                    for key in lost:
+                        self.catalogue.drop_embedding(key, space.space_id)
+            shutil.rmtree(self.path / "vectors", ignore_errors=True)
+            count = 0
+            for space in self.catalogue.spaces():
+                index = VectorIndex(
+                    self.catalogue, self.files, self._store(space), self._encoder_of(space)
+                )
+                count += index.mend()
+                index.optimise()
+        return count
+
+    def forget(self, video: str | Path) -> str:
+        """Remove a video for good: vectors, features, words. Its files are left alone.
+
+        Args:
+            video: A path, or a video's identity.
+
+        Returns:
+            The identity of the video that was forgotten.
+
+        Raises:
+            QueryError: It is not in the library.
+        """
+        rows = self.catalogue.rows(
+            "SELECT DISTINCT v.key, v.video_id FROM videos v LEFT JOIN paths p"
+            " ON p.video_key = v.key WHERE v.video_id = ? OR p.path = ?",
+            (str(video), str(absolute(video))),
+        )
+        if not rows:
+            raise QueryError(f"{video}: not in this library")
+        ((key, video_id),) = rows
+        with self._writing():
+            for space in self.catalogue.spaces():
+                store = self._store(space)
+                store.remove([key])
+                store.optimise()
+                with self.catalogue.transaction():
+                    self.catalogue.mark_indexed(space.space_id, [], store.version())
+            with self.catalogue.transaction():
+                self.catalogue.forget(key)
+            self.files.forget(video_id)
+        return str(video_id)
+
+    def space(self) -> Space:
+        """Return the space that is searched: that of the model which was used last.
+
+        Raises:
+            LibraryError: Nothing was indexed yet.
+        """
+        spaces = self.catalogue.spaces()
+        if not spaces:
+            raise LibraryError(
+                f"{self.path}: nothing is indexed yet. Run: soravec index VIDEOS --library"
+                f" {self.path}"
+            )
+        return spaces[0]
+
+    def encoder(self) -> Encoder:
+        """Return the library's model, loaded once; at first the default one."""
+        spaces = self.catalogue.spaces()
+        if self._encoder is None or (spaces and self._encoder.space_id != spaces[0].space_id):
+            self._encoder = self._encoder_of(spaces[0]) if spaces else load(DEFAULT_MODEL)
+        return self._encoder
+
+    def _encoder_of(self, space: Space) -> Encoder:
+        encoder = load(space.model_path)
+        if encoder.space_id != space.space_id:
+            raise ModelError(
+                f"{space.model_path}: is now another model (space {encoder.space_id}) than the one"
+                f" that this library was made with ({space.space_id}). Bring the old one back, or"
+                " index again with the new one: soravec index VIDEOS --model ..."
+            )
+        return encoder
+
+    def _adopt(self, encoder: Encoder) -> None:
+        """Make the encoder's space the one that is searched."""
+        bundled = bundled_models().get(encoder.name)
+        is_bundled = bundled is not None and bundled.resolve() == encoder.folder.path
+        config = encoder.config
+        with self.catalogue.transaction():
+            self.catalogue.put_space(
+                Space(
+                    space_id=encoder.space_id,
+                    feature_id=encoder.feature_id,
+                    model_name=encoder.name,
+                    model_path=encoder.name if is_bundled else str(encoder.folder.path),
+                    appearance_dim=config.temporal.appearance_dim,
+                    dim=config.dim,
+                    motion_weight=config.temporal.motion_weight,
+                )
+            )
+        self._encoder = encoder
+
+    def _store(self, space: Space) -> LanceStore:
+        return LanceStore(self.path / "vectors", space.space_id, space.dim)
+
+    def _index(self, encoder: Encoder) -> VectorIndex:
+        return VectorIndex(self.catalogue, self.files, self._store(self.space()), encoder)
+
+    def _mend_if_free(self, space: Space, store: LanceStore) -> None:
+        """Repair what a killed writer left behind, unless a writer is at it right now."""
+        sql = (
+            "SELECT 1 FROM embeddings WHERE space_id = ? AND indexed = 0"
+            " AND video_key IN (SELECT video_key FROM paths)"
+        )
+        pending = self.catalogue.rows(sql, (space.space_id,))
+        if store.version() == space.vectors_version and not pending:
+            return
+        try:
+            with self._writing():
+                VectorIndex(self.catalogue, self.files, store, self.encoder()).mend()
+        except LibraryBusy:
+            return
+
+    def _lost_features(self, space: Space) -> list[str]:
+        ids = [self.catalogue.video_id(key) for key in self._lost_features_of(space)]
+        return [f"features of video {video_id}: missing or damaged" for video_id in ids]
+
+    def _lost_features_of(self, space: Space) -> list[int]:
+        sql = "SELECT video_key FROM embeddings WHERE space_id = ?"
+        lost = []
+        for (key,) in self.catalogue.rows(sql, (space.space_id,)):
+            try:
+                self.files.read(self.catalogue.video_id(key), space.feature_id)
+            except LibraryError:
+                lost.append(key)
+        return lost
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the only right to write. SQLite's lock ends with the process, however it ends."""
+        if self._lock_depth:
+            yield
+            return
+        lock = sqlite3.connect(self.path / "writer.lock", isolation_level=None, timeout=0)
+        try:
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    raise LibraryError(f"{self.path}: cannot be written ({error})") from error
+                raise LibraryBusy(
+                    f"{self.path}: another process is writing to this library. Wait for it."
+                ) from error
+            self._lock_depth = 1
+            yield
+        finally:
+            self._lock_depth = 0
+            lock.close()

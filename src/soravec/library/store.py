@@ -1,0 +1,53 @@
+"""What the library asks of a vector store; `lance` is the one that comes with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRows:
+    """Vectors and what they belong to."""
+
+    video_keys: NDArray[np.int64]
+    """(N,) key of the video in the catalogue."""
+    ordinals: NDArray[np.int32]
+    """(N,) number of the segment within its video."""
+    vectors: NDArray[np.float32]
+    """(N, D)."""
+
+    def __len__(self) -> int:
+        return len(self.video_keys)
+
+
+class VectorStore(Protocol):
+    """Segment vectors of one space: an index, never the truth."""
+
+    def replace(self, rows: VectorRows) -> None:
+        """Put the rows of some videos in the place of whatever the store holds of them."""
+
+    def remove(self, video_keys: Sequence[int]) -> None:
+        """Remove every row of some videos."""
+
+    def search(
+        self, query: NDArray[np.float32], k: int, *, video_keys: Sequence[int] | None = None
+    ) -> VectorRows:
+        """Return the `k` rows of the largest inner product with `query` (D,), best first.
+
+        `video_keys`, ascending, restricts the search to some videos; None admits all.
+        """
+
+    def rows_of(self, video_key: int) -> VectorRows:
+        """Return the rows of one video in order of their ordinals."""
+
+    def counts(self) -> dict[int, int]:
+        """Return how many rows every video has."""
+
+    def version(self) -> int:
+        """Return a number that changes with every change to the store."""
+
+    def optimise(self) -> None:
+        """Compact, and build or extend the index where it pays."""

@@ -1,0 +1,160 @@
+"""The vector index of one space, kept true to the catalogue.
+
+The catalogue is written first, the index in batches after it. What the index lacks or holds too
+much, after a kill or a power loss, is mended from the feature files.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from soravec.library.catalogue import Catalogue, SegmentRow
+from soravec.library.features import FeatureFiles
+from soravec.library.store import VectorRows, VectorStore
+from soravec.runtime.encoder import Encoder
+from soravec.types import Embedding
+
+FLUSH_ROWS = 4096
+FLUSH_SECONDS = 15.0
+"""One insert is one version of the table, so inserts are batched."""
+
+logger = logging.getLogger(__name__)
+
+
+class VectorIndex:
+    """The vectors of one space.
+
+    Args:
+        catalogue: The truth.
+        files: What vectors are rebuilt from.
+        store: The index.
+        encoder: The model of the space; used only to rebuild.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, files: FeatureFiles, store: VectorStore, encoder: Encoder
+    ) -> None:
+        self._catalogue = catalogue
+        self._files = files
+        self._store = store
+        self._encoder = encoder
+        self._space_id = encoder.space_id
+        self._pending: dict[int, VectorRows] = {}
+        self._flushed = time.monotonic()
+        self._changed = False
+
+    def put(self, key: int, embedding: Embedding) -> None:
+        """Record the segments of a video; inside a transaction of the catalogue."""
+        segments = [
+            SegmentRow(key, ordinal, s.start_seconds, s.end_seconds, s.approximate)
+            for ordinal, s in enumerate(embedding.segments)
+        ]
+        self._catalogue.put_embedding(self._space_id, embedding.recipe, segments)
+        self._pending[key] = _rows(key, embedding)
+
+    def num_segments(self, key: int) -> int:
+        """Return how many segments a video has."""
+        return len(self._catalogue.segments_of(key, self._space_id))
+
+    def flush_when_due(self) -> None:
+        """Flush when enough has gathered."""
+        rows = sum(len(rows) for rows in self._pending.values())
+        if rows >= FLUSH_ROWS or time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring everything that was put into the index."""
+        if self._pending:
+            parts = list(self._pending.values())
+            self._store.replace(
+                VectorRows(
+                    np.concatenate([p.video_keys for p in parts]),
+                    np.concatenate([p.ordinals for p in parts]),
+                    np.concatenate([p.vectors for p in parts]),
+                )
+            )
+            self._mark(self._pending)
+            self._pending = {}
+            self._changed = True
+        self._flushed = time.monotonic()
+
+    def remove(self, key: int) -> None:
+        """Take a video out of the index; the catalogue keeps its segments."""
+        self._pending.pop(key, None)
+        self._store.remove([key])
+        with self._catalogue.transaction():
+            self._catalogue.mark_pending(self._space_id, [key])
+            self._catalogue.mark_indexed(self._space_id, [], self._store.version())
+        self._changed = True
+
+    def rebuild(self, keys: Sequence[int]) -> None:
+        """Compute the vectors of some videos from their features and put them in the index.
+
+        Raises:
+            LibraryError: The features of one are missing or damaged.
+        """
+        for key in keys:
+            video_id = self._catalogue.video_id(key)
+            features = self._files.read(video_id, self._encoder.feature_id)
+            with self._catalogue.transaction():
+                self.put(key, self._encoder.embed_features(features))
+            self.flush_when_due()
+        self.flush()
+
+    def is_true(self) -> bool:
+        """Return whether the index is at the version that the catalogue knows, with none missing."""
+        sql = "SELECT vectors_version FROM spaces WHERE space_id = ?"
+        rows = self._catalogue.rows(sql, (self._space_id,))
+        return [(self._store.version(),)] == rows and not self._missing()
+
+    def mend(self) -> int:
+        """Bring the index back to what the catalogue says; return how many videos it changed."""
+        counts = self._store.counts()
+        expected = self._expected()
+        extra = [key for key in counts if key not in expected]
+        wrong = {key for key, count in expected.items() if counts.get(key) != count}
+        wrong.update(self._missing())
+        if extra:
+            self._store.remove(extra)
+        if wrong:
+            logger.info("mending the index: %d videos", len(wrong))
+            self.rebuild(sorted(wrong))
+        self._mark([])
+        return len(extra) + len(wrong)
+
+    def optimise(self) -> None:
+        """Compact the store, and index it where that pays, if it was changed."""
+        if self._changed:
+            self._store.optimise()
+            self._mark([])
+            self._changed = False
+
+    def _mark(self, keys: Iterable[int]) -> None:
+        with self._catalogue.transaction():
+            self._catalogue.mark_indexed(self._space_id, keys, self._store.version())
+
+    def _expected(self) -> dict[int, int]:
+        """Return how many rows every video that has a file must have."""
+        sql = (
+            "SELECT video_key, count(*) FROM segments WHERE space_id = ?"
+            " AND video_key IN (SELECT video_key FROM paths) GROUP BY video_key"
+        )
+        return dict(self._catalogue.rows(sql, (self._space_id,)))
+
+    def _missing(self) -> list[int]:
+        sql = (
+            "SELECT video_key FROM embeddings WHERE space_id = ? AND indexed = 0"
+            " AND video_key IN (SELECT video_key FROM paths)"
+        )
+        return [key for (key,) in self._catalogue.rows(sql, (self._space_id,))]
+
+
+def _rows(key: int, embedding: Embedding) -> VectorRows:
+    count = len(embedding.segments)
+    return VectorRows(
+        np.full(count, key, np.int64),
+        np.arange(count, dtype=np.int32),
+        np.stack([segment.vector for segment in embedding.segments]),
+    )

@@ -1,0 +1,183 @@
+"""Strongly varied views of few photographs: the material of distillation.
+
+One photograph, cut and bent in enough ways, teaches the early and middle layers of a network nearly as
+much as many do (Asano, Saeed, "The Augmented Image Prior", 2023, https://arxiv.org/abs/2112.00725).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from soravec.errors import ModelError
+
+Image = NDArray[np.uint8]
+Pyramid = Sequence[Image]
+
+LUMA = np.array([0.299, 0.587, 0.114])
+MIXED_SHARE = 0.25
+COLLAGE_SHARE = 0.25
+
+
+def load_photos(folder: Path) -> dict[str, Pyramid]:
+    """Return every JPEG and PNG of `folder` by name, each at full, half, quarter and eighth size.
+
+    Raises:
+        ModelError: There is none.
+    """
+    paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    if not paths:
+        raise ModelError(f"{folder}: no photographs. Give a folder of .jpg or .png files.")
+    return {path.name: _pyramid(path) for path in paths}
+
+
+def split_photos(
+    photos: dict[str, Pyramid], every: int = 10
+) -> tuple[list[Pyramid], list[Pyramid]]:
+    """Return photographs to train on, and every tenth one (by name) to hold out."""
+    names = sorted(photos)
+    held = [photos[name] for i, name in enumerate(names) if i % every == every // 2]
+    kept = [photos[name] for i, name in enumerate(names) if i % every != every // 2]
+    return kept, held
+
+
+def sample_patches(
+    photos: Sequence[Pyramid], num: int, size: int, rng: np.random.Generator, *, mix: bool = True
+) -> Image:
+    """Return `num` views (num, size, size, 3) uint8 RGB of random photographs.
+
+    Args:
+        photos: What to cut from.
+        num: How many views.
+        size: Pixels down and across.
+        rng: Source of all choices.
+        mix: Blend some views with others, or paste shapes of others into them.
+    """
+    views = np.empty((num, size, size, 3), np.uint8)
+    for i in range(num):
+        views[i] = cut_view(photos[rng.integers(len(photos))], size, rng)
+    if not mix:
+        return views
+    partners = rng.permutation(num)
+    mixed = views.copy()
+    for i, kind in enumerate(rng.random(num)):
+        other = views[partners[i]]
+        if kind < MIXED_SHARE:
+            share = rng.uniform(0.2, 0.8)
+            mixed[i] = cv2.addWeighted(views[i], share, other, 1 - share, 0)
+        elif kind < MIXED_SHARE + COLLAGE_SHARE:
+            mask = _shape_mask(size, rng)
+            mixed[i] = np.where(mask[..., None] > 0, other, views[i])
+    return mixed
+
+
+def resize_views(views: Image, size: int) -> Image:
+    """Return views (N, H, W, 3) at (N, size, size, 3), averaging over what is left out."""
+    if views.shape[1:3] == (size, size):
+        return views
+    out = np.empty((len(views), size, size, 3), np.uint8)
+    for view, small in zip(views, out, strict=True):
+        cv2.resize(view, (size, size), dst=small, interpolation=cv2.INTER_AREA)
+    return out
+
+
+def cut_view(photo: Pyramid, size: int, rng: np.random.Generator) -> Image:
+    """Return one view (size, size, 3): a turned, stretched, recoloured cut of a photograph."""
+    height, width = photo[0].shape[:2]
+    area = np.exp(rng.uniform(np.log(0.02), 0.0)) * height * width
+    aspect = np.exp(rng.uniform(-0.45, 0.6))
+    cut_w, cut_h = min((area * aspect) ** 0.5, width), min((area / aspect) ** 0.5, height)
+    x = rng.uniform(cut_w / 2, width - cut_w / 2)
+    y = rng.uniform(cut_h / 2, height - cut_h / 2)
+    angle = np.deg2rad(rng.normal(0, 12)) if rng.random() < 0.7 else 0.0
+    flip = -1 if rng.random() < 0.5 else 1
+    view = warp(photo, (x, y), (flip * cut_w / size, cut_h / size), angle, (size, size))
+    return recolour(degrade(view, rng), rng)
+
+
+def warp(
+    photo: Pyramid,
+    centre: tuple[float, float],
+    scale: tuple[float, float],
+    angle: float,
+    size: tuple[int, int],
+) -> Image:
+    """Return a view of (height, width) `size`, read from the level of the pyramid that fits.
+
+    Args:
+        photo: The levels, each half as large as the one before.
+        centre: x and y in the full photograph that come to lie in the middle.
+        scale: Photograph pixels per view pixel, across and down; negative mirrors.
+        angle: Radians by which the view is turned.
+        size: Pixels down and across.
+    """
+    level = int(np.clip(np.floor(np.log2(max(min(abs(scale[0]), abs(scale[1])), 1e-6)) + 0.3), 0, 3))
+    shrink = 2.0**-level
+    cos, sin = np.cos(angle), np.sin(angle)
+    matrix = np.array([[cos * scale[0], -sin * scale[1]], [sin * scale[0], cos * scale[1]]]) * shrink
+    middle = np.array([size[1] / 2, size[0] / 2])
+    offset = np.array(centre) * shrink - matrix @ middle
+    affine = np.hstack([matrix, offset[:, None]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    border = cv2.BORDER_REFLECT_101
+    out = cv2.warpAffine(photo[level], affine, (size[1], size[0]), flags=flags, borderMode=border)
+    return np.asarray(out, np.uint8)
+
+
+def recolour(view: Image, rng: np.random.Generator) -> Image:
+    """Return the view with brightness, contrast, saturation and tint changed, or turned grey."""
+    if rng.random() < 0.2:
+        return view
+    saturation = 0.0 if rng.random() < 0.1 else rng.uniform(0.5, 1.5)
+    tint = rng.uniform(0.85, 1.15, size=3)
+    gain, lift = rng.uniform(0.7, 1.35), rng.uniform(-25, 25)
+    grey = np.tile(LUMA, (3, 1))
+    matrix = gain * tint[:, None] * (saturation * np.eye(3) + (1 - saturation) * grey)
+    return np.asarray(cv2.transform(view, np.hstack([matrix, np.full((3, 1), lift)])), np.uint8)
+
+
+def degrade(view: Image, rng: np.random.Generator) -> Image:
+    """Return the view, sometimes coarse, blurred or noisy, as compressed video is."""
+    size = view.shape[0]
+    kind = rng.random()
+    if kind < 0.15:
+        small = int(size * rng.uniform(0.3, 0.8))
+        coarse = cv2.resize(view, (small, small), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(coarse, (size, size)), np.uint8)
+    if kind < 0.25:
+        return np.asarray(cv2.GaussianBlur(view, (0, 0), rng.uniform(0.5, 2.5)), np.uint8)
+    if kind < 0.35:
+        noise = rng.standard_normal((size // 2, size // 2, 1), np.float32) * rng.uniform(4, 16)
+        full = np.tile(cv2.resize(noise, (size, size))[..., None], 3)
+        return np.clip(view + full, 0, 255).astype(np.uint8)
+    return view
+
+
+def _shape_mask(size: int, rng: np.random.Generator) -> Image:
+    mask = np.zeros((size, size), np.uint8)
+    for _ in range(rng.integers(1, 4)):
+        centre = tuple(int(v) for v in rng.uniform(0, size, 2))
+        if rng.random() < 0.5:
+            axes = tuple(int(v) for v in rng.uniform(0.1, 0.45, 2) * size)
+            cv2.ellipse(mask, centre, axes, rng.uniform(0, 180), 0, 360, 255, -1)
+        else:
+            corners = centre + rng.uniform(-0.45, 0.45, (4, 2)) * size
+            hull = cv2.convexHull(corners.astype(np.int32))
+            cv2.fillConvexPoly(mask, hull, 255)
+    return mask
+
+
+def _pyramid(path: Path) -> Pyramid:
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ModelError(f"{path}: not a picture. Remove it from the folder of photographs.")
+    levels = [np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)]
+    for _ in range(3):
+        height, width = levels[-1].shape[:2]
+        half = (max(1, width // 2), max(1, height // 2))
+        levels.append(
+            np.asarray(cv2.resize(levels[-1], half, interpolation=cv2.INTER_AREA), np.uint8)
+        )
+    return levels
