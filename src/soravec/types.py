@@ -102,7 +102,7 @@ class FrameFeatures:
     feature_id: str
     """Identity of CNN weights and preprocessing."""
     recipe: Mapping[str, str | float | int] = field(default_factory=dict)
-    """How it was computed: sampling, precision, engine, decoder version. Reported, never compared."""
+    """How it was computed: sampling, precision, engine, decoder. Reported, never compared."""
 
     def __post_init__(self) -> None:
         _check("FrameFeatures.features", self.features, np.float16, (None, None))

@@ -1,1 +1,32 @@
-""""""
+"""The command line: one module per group of commands; heavy libraries load inside commands."""
+
+import os
+import sys
+
+from soravec.cli import answer, ingest, inspect, keep, model
+from soravec.cli.app import app, fail
+
+__all__ = ["app", "main"]
+
+_GROUPS = (inspect, ingest, answer, model, keep)
+
+
+def main() -> None:
+    """Run `soravec`; an error is one line with its remedy, a traceback comes with --debug."""
+    debug = "--debug" in sys.argv[1:]
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app()
+    except KeyboardInterrupt:
+        fail("interrupted; what was done is kept", code=130)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:  # top of the command line  # noqa: BLE001
+        if debug:
+            raise
+        from soravec.errors import SoravecError
+
+        if isinstance(error, SoravecError):
+            fail(str(error))
+        fail(f"{type(error).__name__}: {error}. This is a bug; see it whole with --debug.")

@@ -85,7 +85,8 @@ CREATE TABLE texts (
 );
 CREATE INDEX texts_video ON texts(video_key);
 CREATE INDEX texts_label ON texts(text) WHERE kind = 'label';
-CREATE VIRTUAL TABLE words USING fts5(text, content='texts', content_rowid='id', tokenize='trigram');
+CREATE VIRTUAL TABLE words
+  USING fts5(text, content='texts', content_rowid='id', tokenize='trigram');
 CREATE TRIGGER texts_insert AFTER INSERT ON texts BEGIN
   INSERT INTO words(rowid, text) VALUES (new.id, new.text);
 END;

@@ -96,6 +96,12 @@ class _Job:
     video_id: str
 
 
+def default_deadline(progress: Mapping[str, Any]) -> float:
+    """Return the seconds that a file may take, from the header of its last progress message."""
+    length = float(progress.get("duration_seconds", 0.0))
+    return DEADLINE_SECONDS + DEADLINE_PER_VIDEO_SECOND * length
+
+
 class Indexer:
     """One run over some files and folders.
 
@@ -165,9 +171,7 @@ class Indexer:
     def _deadline(self, progress: Mapping[str, Any]) -> float:
         if self._options.deadline_seconds is not None:
             return self._options.deadline_seconds
-        return DEADLINE_SECONDS + DEADLINE_PER_VIDEO_SECOND * float(
-            progress.get("duration_seconds", 0.0)
-        )
+        return default_deadline(progress)
 
     def _jobs(self, paths: Iterable[Path]) -> Iterator[_Job]:
         """Yield what must be decoded; settle everything else at once."""

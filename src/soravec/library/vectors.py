@@ -104,7 +104,7 @@ class VectorIndex:
         self.flush()
 
     def is_true(self) -> bool:
-        """Return whether the index is at the version that the catalogue knows, with none missing."""
+        """Return whether the index is at the version that the catalogue knows, and whole."""
         sql = "SELECT vectors_version FROM spaces WHERE space_id = ?"
         rows = self._catalogue.rows(sql, (self._space_id,))
         return [(self._store.version(),)] == rows and not self._missing()

@@ -31,7 +31,9 @@ class FrameCnn(nn.Module):
         super().__init__()
         self.config = config
         self.network = network or create_network(config.architecture, pool=config.pool)
-        self.register_buffer("mean", torch.tensor(config.mean).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer(
+            "mean", torch.tensor(config.mean).view(3, 1, 1) * 255, persistent=False
+        )
         self.register_buffer("std", torch.tensor(config.std).view(3, 1, 1) * 255, persistent=False)
 
     def forward(self, frames: Tensor) -> Tensor:

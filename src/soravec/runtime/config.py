@@ -31,9 +31,9 @@ class CnnConfig:
     width: int = 224
     """Pixels across at which frames enter."""
     fit: Literal["squash", "crop"] = "squash"
-    """`squash` shows the whole picture, whatever its shape; `crop` keeps the shape, cuts the middle."""
+    """`squash` shows the whole picture in any shape; `crop` keeps the shape, cuts the middle."""
     pool: Literal["average", "head"] = "average"
-    """`average` pools the last feature map; `head` is the network's own end before its classifier."""
+    """`average` pools the last feature map; `head` is the network's own, before its classifier."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Subtracted from RGB in [0, 1]; done inside `cnn.onnx`, which takes uint8."""
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)

@@ -87,6 +87,11 @@ class Encoder:
         """Length D of a vector."""
         return self.config.dim
 
+    @property
+    def running(self) -> tuple[str, str]:
+        """Engine and precision of the CNN; empty texts until it has run."""
+        return (self._cnn.engine, self._cnn.precision) if self._cnn else ("", "")
+
     def embed(
         self,
         path: str | Path,
@@ -351,8 +356,8 @@ class Encoder:
         return {
             "sampling": sampling,
             "fps": self.config.sampling.fps,
-            "engine": self._cnn.engine if self._cnn else "",
-            "precision": self._cnn.precision if self._cnn else "",
+            "engine": self.running[0],
+            "precision": self.running[1],
             "decoder": f"av {metadata.version('av')}",
             "soravec": metadata.version("soravec"),
         }

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from soravec.models.cnn import FrameCnn
 from soravec.training.losses import distillation_loss, embedding_loss

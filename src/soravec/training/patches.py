@@ -113,10 +113,14 @@ def warp(
         angle: Radians by which the view is turned.
         size: Pixels down and across.
     """
-    level = int(np.clip(np.floor(np.log2(max(min(abs(scale[0]), abs(scale[1])), 1e-6)) + 0.3), 0, 3))
+    level = int(
+        np.clip(np.floor(np.log2(max(min(abs(scale[0]), abs(scale[1])), 1e-6)) + 0.3), 0, 3)
+    )
     shrink = 2.0**-level
     cos, sin = np.cos(angle), np.sin(angle)
-    matrix = np.array([[cos * scale[0], -sin * scale[1]], [sin * scale[0], cos * scale[1]]]) * shrink
+    matrix = (
+        np.array([[cos * scale[0], -sin * scale[1]], [sin * scale[0], cos * scale[1]]]) * shrink
+    )
     middle = np.array([size[1] / 2, size[0] / 2])
     offset = np.array(centre) * shrink - matrix @ middle
     affine = np.hstack([matrix, offset[:, None]])

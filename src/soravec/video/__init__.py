@@ -6,6 +6,7 @@ wanted; `convert` makes a picture an array of the wanted size; `shots` finds the
 them together. `probe`, `picture`, `write` stand beside.
 """
 
+from soravec.video.container import decoder_version
 from soravec.video.picture import read_image
 from soravec.video.probe import probe
 from soravec.video.reader import VideoReader
@@ -21,6 +22,7 @@ __all__ = [
     "Uniform",
     "VideoReader",
     "VideoWriter",
+    "decoder_version",
     "plan_segments",
     "probe",
     "read_image",

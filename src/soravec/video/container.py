@@ -212,3 +212,9 @@ def _refused_kind(head: bytes) -> str | None:
     ):
         return "a picture"
     return None
+
+
+def decoder_version() -> str:
+    """Return the versions of PyAV and of the FFmpeg inside it."""
+    major, minor, micro = av.library_versions["libavcodec"]
+    return f"PyAV {av.__version__}, libavcodec {major}.{minor}.{micro}"

@@ -1,0 +1,72 @@
+"""The Typer application, and how commands speak: data to stdout, words to stderr."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="soravec",
+    help="Turn video into dense vectors, and vectors into answers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "SORAVEC"},
+)
+
+LibraryOption = Annotated[
+    Path,
+    typer.Option("--library", envvar="SORAVEC_LIBRARY", help="Folder of the library."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything failed.")]
+EngineOption = Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")]
+PrecisionOption = Annotated[str, typer.Option(help="Of the CNN: auto, float32 or bfloat16.")]
+DEFAULT_LIBRARY = Path("soravec.library")
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    if version:
+        from soravec import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object on a line of its own."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def print_error_json(path: str, kind: str, message: str) -> None:
+    """Print the line of a file that was skipped."""
+    print_json({"path": path, "error": {"type": kind, "message": message}})
+
+
+def say(text: str) -> None:
+    """Print words for a person."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def fail(message: str, *, code: int = 1) -> NoReturn:
+    """Say why, and exit."""
+    say(f"soravec: {message}")
+    sys.exit(code)
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as a player shows them.
+
+    >>> clock(3725.25)
+    '1:02:05.2'
+    """
+    tenths = int(seconds * 10)
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{tenths / 10:04.1f}"

@@ -1,0 +1,143 @@
+"""The whole main job on sample video: make, index, search, check."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soravec.cli.answer import hit_line
+from soravec.cli.app import say
+
+if TYPE_CHECKING:
+    from soravec.data.generated import SampleVideo
+    from soravec.library.library import Library
+    from soravec.types import Hit
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A search whose right answer is known."""
+
+    text: str
+    command: str
+    ask: Callable[[], "list[Hit]"]
+    path: Path
+    spans: tuple[tuple[float, float], ...]
+    """Where the first hit must lie."""
+
+
+def run_demo(keep: Path | None) -> bool:
+    """Run it in a folder that is kept, or in a temporary one; return whether all was right."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+    place = nullcontext(str(keep)) if keep is not None else tempfile.TemporaryDirectory()
+    with place as folder:
+        return _run(Path(folder).absolute(), kept=keep is not None)
+
+
+def _run(folder: Path, *, kept: bool) -> bool:
+    from soravec.data.generated import write_sample_videos
+    from soravec.library.library import Library
+
+    say("making sample video (H.264 and VP9, with one broken file) ...")
+    samples = write_sample_videos(folder / "videos")
+    annotations = folder / "captions.csv"
+    _write_captions(samples, annotations)
+    videos = [sample.path for sample in samples if sample.role in ("video", "broken")]
+    started = time.monotonic()
+    with Library(folder / "demo.library") as library:
+        report = library.add(videos)
+        took = time.monotonic() - started
+        library.annotate(annotations)
+        print(
+            f"indexed {report.indexed} videos, {report.segments} segments, {report.failed} skipped;"
+            f" {report.video_seconds / 60:.1f} minutes of video in {took:.1f} s"
+        )
+        for failure in report.failures:
+            print(f"skipped, as it should be: {failure.message}")
+        right = [_check(question) for question in _questions(library, samples)]
+    complete = report.indexed + report.unchanged == len(videos) - 1 and report.failed == 1
+    if not (all(right) and complete):
+        say(f"the demo found something wrong: {sum(right)} of {len(right)} searches were right")
+        return False
+    print(f"\nall {len(right)} searches found what they had to. Now your own folder:\n")
+    print("    soravec index ~/Videos && soravec search --video clip.mp4")
+    if kept:
+        print(f"\n(kept in {folder}; more: soravec search 星空 --library {folder}/demo.library)")
+    return True
+
+
+def _questions(library: "Library", samples: "list[SampleVideo]") -> list[_Question]:
+    query = next(s for s in samples if s.role == "query")
+    still = next(s for s in samples if s.role == "still")
+    assert query.source_path is not None
+    assert query.source_seconds is not None
+    assert still.source_path is not None
+    words = "星空"
+    by_path = {sample.path: sample for sample in samples}
+    scene = still.shots[0][2]
+    spoken = {
+        sample.path: [(start, end) for start, end, name in sample.shots if name == "starry sky"]
+        for sample in samples
+        if sample.role == "video"
+    }
+    place = next(path for path, spans in spoken.items() if spans)
+    return [
+        _Question(
+            "a clip of another codec, size and quality",
+            f"soravec search --video {query.path.name}",
+            lambda: library.search(video=query.path, k=3),
+            query.source_path,
+            (query.source_seconds,),
+        ),
+        _Question(
+            f"a picture of the scene '{scene}'",
+            f"soravec search --image {still.path.name}",
+            lambda: library.search(image=still.path, k=3),
+            still.source_path,
+            tuple((a, b) for a, b, name in by_path[still.source_path].shots if name == scene),
+        ),
+        _Question(
+            "words of a caption (starry sky)",
+            f"soravec search {words}",
+            lambda: library.search(words, k=3),
+            place,
+            tuple(spoken[place]),
+        ),
+    ]
+
+
+def _check(question: _Question) -> bool:
+    """Ask, print the hits, and return whether the first one is right."""
+    hits = question.ask()
+    right = (
+        bool(hits)
+        and Path(hits[0].path) == question.path
+        and any(
+            hits[0].start_seconds < end and start < hits[0].end_seconds
+            for start, end in question.spans
+        )
+    )
+    print(f"\n{question.text}:  {question.command}")
+    for hit in hits:
+        print(f"  {hit_line(hit)}")
+    print(f"  {'right' if right else 'WRONG'}: it is in {question.path.name}")
+    return right
+
+
+def _write_captions(samples: "list[SampleVideo]", file: Path) -> None:
+    """Write the captions that a person might have given, in two languages."""
+    from soravec.data.generated import SCENES
+
+    chinese = {scene.name: scene.name_zh for scene in SCENES}
+    lines = ["path,caption,start_seconds,end_seconds"]
+    for sample in samples:
+        if sample.role == "video":
+            lines += [
+                f"{sample.path},{name} {chinese[name]},{start},{end}"
+                for start, end, name in sample.shots
+            ]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,142 @@
+"""`embed` and `index`: video to vectors, into a file or into a library."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from soravec.cli.app import (
+    DEFAULT_LIBRARY,
+    EngineOption,
+    JsonOption,
+    LibraryOption,
+    PrecisionOption,
+    StrictOption,
+    app,
+    fail,
+    print_error_json,
+    print_json,
+    say,
+)
+
+ModelOption = Annotated[str, typer.Option(help="A model's name, folder or hub id.")]
+SamplingOption = Annotated[
+    str, typer.Option(help="uniform, or keyframes: faster, no motion, cuts only approximate.")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Processes.", show_default="one per core")
+]
+
+
+@app.command()
+def embed(
+    files: Annotated[list[Path], typer.Argument(help="Video files or folders.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="A .npz, .parquet or .jsonl file.")
+    ] = None,
+    per: Annotated[str, typer.Option(help="One vector per video, segment or frame.")] = "segment",
+    model: ModelOption = "sora-mini",
+    sampling: SamplingOption = "uniform",
+    workers: WorkersOption = None,
+    engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
+    as_json: JsonOption = False,
+    strict: StrictOption = False,
+) -> None:
+    """Turn files into vectors; without -o as JSON lines on stdout."""
+    from soravec.cli.tables import check_request, rows_of, write_rows
+    from soravec.library.batch import embed_files
+    from soravec.library.identity import find_videos
+    from soravec.runtime.encoder import load
+
+    if problem := check_request(out, per, sampling):
+        raise typer.BadParameter(problem)
+    encoder = load(model, engine=engine, precision=precision)  # type: ignore[arg-type]
+    paths = [path for file in files for path in (find_videos([file]) if file.is_dir() else [file])]
+    rows, failed = [], 0
+    for done in embed_files(paths, encoder, sampling=sampling, num_workers=workers):  # type: ignore[arg-type]
+        if done.embedding is not None and done.features is not None:
+            rows.extend(rows_of(done.path, done.embedding, done.features, per=per))
+            continue
+        failed += 1
+        if as_json:
+            print_error_json(done.path, done.error_type, done.message)
+        else:
+            say(f"skipped: {done.message}")
+    if not rows:
+        fail(f"no vector came out of {len(paths)} files")
+    write_rows(rows, out, space_id=encoder.feature_id if per == "frame" else encoder.space_id)
+    if out is not None:
+        say(f"{len(rows)} vectors of {len(paths) - failed} files in {out}; {failed} skipped")
+    raise typer.Exit(1 if failed and strict else 0)
+
+
+@app.command()
+def index(
+    paths: Annotated[list[Path], typer.Argument(help="Video files or folders.")],
+    library: LibraryOption = DEFAULT_LIBRARY,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A model's name, folder or hub id.", show_default="the library's"),
+    ] = None,
+    sampling: SamplingOption = "uniform",
+    workers: WorkersOption = None,
+    deadline: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0, help="Most seconds for one file.", show_default="120 and twice its length"
+        ),
+    ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(help="CSV or JSON Lines: path, label, caption, tag, start and end seconds."),
+    ] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Read unchanged files again.")] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try files again that failed before.")
+    ] = False,
+    engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
+    as_json: JsonOption = False,
+    strict: StrictOption = False,
+) -> None:
+    """Put files and folders into a library; what is unchanged is passed over."""
+    from soravec.cli.tables import check_request
+    from soravec.library.indexer import FileResult, IndexOptions
+    from soravec.library.library import Library
+    from soravec.runtime.encoder import Encoder, load
+
+    if problem := check_request(None, "segment", sampling):
+        raise typer.BadParameter(problem)
+
+    def tell(result: FileResult) -> None:
+        if not as_json or result.status == "unchanged":
+            return
+        if result.status == "failed":
+            print_error_json(result.path, result.error_type, result.message)
+        else:
+            print_json({"path": result.path, "status": result.status})
+
+    with Library(library) as store:
+        name = load(model) if model is not None else store.encoder()
+        encoder = Encoder(name.folder, engine=engine, precision=precision)  # type: ignore[arg-type]
+        options = IndexOptions(sampling, workers, deadline, verify, retry)  # type: ignore[arg-type]
+        report = store.add(list(paths), encoder=encoder, options=options, on_result=tell)
+        if annotations is not None:
+            say(f"{store.annotate(annotations)} labels, captions and tags taken over")
+    counts = {
+        "indexed": report.indexed,
+        "unchanged": report.unchanged,
+        "failed": report.failed,
+        "segments": report.segments,
+    }
+    if as_json:
+        print_json(counts)
+    else:
+        print(", ".join(f"{count} {name}" for name, count in counts.items()))
+        if report.removed:
+            say(f"{report.removed} files are gone and are no longer found")
+        if report.failed:
+            say(f"why files failed: soravec library failures --library {library}")
+    useful = report.indexed + report.unchanged
+    raise typer.Exit(1 if not useful or (strict and report.failed) else 0)

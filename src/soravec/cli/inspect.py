@@ -1,0 +1,74 @@
+"""`demo`, `doctor`, `probe`: try it, check the machine, look at a file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from soravec.cli.app import JsonOption, StrictOption, app, clock, print_error_json, print_json, say
+
+
+@app.command()
+def demo(
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep videos and library in this folder.")
+    ] = None,
+) -> None:
+    """Run the whole main job on sample video: make it, index it, search it, check the answers."""
+    from soravec.cli.demo import run_demo
+
+    raise typer.Exit(0 if run_demo(keep) else 1)
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what is installed, what is missing, and what to do."""
+    from soravec.cli.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        if as_json:
+            print_json({"name": finding.name, "state": finding.state, "detail": finding.detail})
+        else:
+            print(f"{finding.state:<8} {finding.name:<14} {finding.detail}")
+    raise typer.Exit(1 if any(f.state == "missing" for f in findings) else 0)
+
+
+@app.command()
+def probe(
+    files: Annotated[list[Path], typer.Argument(help="Video files.")],
+    as_json: JsonOption = False,
+    strict: StrictOption = False,
+) -> None:
+    """Say what the containers of files say of their video."""
+    from dataclasses import asdict
+
+    from soravec.errors import SoravecError
+    from soravec.video import probe as probe_file
+
+    failed = 0
+    for file in files:
+        try:
+            info = probe_file(file)
+        except SoravecError as error:
+            failed += 1
+            if as_json:
+                print_error_json(str(file), type(error).__name__, str(error))
+            else:
+                say(f"skipped: {error}")
+            continue
+        if as_json:
+            print_json(asdict(info))
+        else:
+            remarks = _remarks(info.rotation_degrees, info.warnings)
+            print(
+                f"{file}: {clock(info.duration_seconds)}, {info.width}x{info.height},"
+                f" {info.native_fps:.4g} fps, {info.codec} in {info.container},"
+                f" {info.size_bytes / 2**20:.1f} MiB{remarks}"
+            )
+    raise typer.Exit(1 if failed and (strict or failed == len(files)) else 0)
+
+
+def _remarks(rotation_degrees: int, warnings: tuple[str, ...]) -> str:
+    turned = [f"rotated by {rotation_degrees} degrees"] if rotation_degrees else []
+    return "".join(f"; {remark}" for remark in [*turned, *warnings])

@@ -1,0 +1,179 @@
+"""Generated clips: a camera moves over a photograph, and things move in front of it.
+
+A `Move` says what happens without saying over which photograph, so that the same move can be seen over
+two of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from soravec.training.patches import LUMA, Image, Pyramid, warp
+
+Extractor = Callable[[Image], NDArray[np.float32]]
+
+KINDS = ("still", "pan", "zoom_in", "zoom_out", "turn", "shake", "objects", "mixed")
+STEPS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What happens in a clip, as functions of time with fixed numbers."""
+
+    kind: str
+    """One of `KINDS`."""
+    seconds: float
+    """Length of the clip."""
+    velocity: tuple[float, float]
+    """Of the camera, in view widths per second."""
+    zoom: float
+    """Growth of what is seen, as a natural logarithm per second."""
+    spin: float
+    """Radians per second."""
+    shake: float
+    """Deviation of the camera's tremor, in view widths."""
+    objects: tuple[tuple[float, ...], ...]
+    """One line per object: x, y, velocity in x and y, size, all in view widths; swing and its pace."""
+    pace: float
+    """Exponent of the course of time: 1 is steady, 2 speeds up, 0.5 slows down."""
+    seed: int
+    """Of the tremor."""
+
+
+@dataclass(frozen=True, slots=True)
+class MotionClips:
+    """Frame features of generated clips: N moves, each seen V times, at T instants."""
+
+    features: NDArray[np.float16]
+    """(N, V, T, C): views 0 and 1 are over the same photograph, view 2 is over another."""
+    seconds: NDArray[np.float32]
+    """(N, V, T)."""
+    kind: NDArray[np.int64]
+    """(N,) index into `KINDS`."""
+    photo: NDArray[np.int64]
+    """(N,) photograph of views 0 and 1."""
+
+
+def make_move(rng: np.random.Generator, kind: str) -> Move:
+    """Return a random move of a kind."""
+    mixed = kind == "mixed"
+    angle, speed = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(np.log(0.08), np.log(0.8)))
+    pans = kind == "pan" or (mixed and rng.random() < 0.6)
+    zoom = np.exp(rng.uniform(np.log(0.08), np.log(0.5)))
+    signs = {"zoom_in": -1.0, "zoom_out": 1.0, "mixed": rng.choice([-1.0, 0.0, 1.0])}
+    turns = kind == "turn" or (mixed and rng.random() < 0.4)
+    shakes = kind == "shake" or (mixed and rng.random() < 0.4)
+    num_objects = rng.integers(1, 4) if kind == "objects" or (mixed and rng.random() < 0.5) else 0
+    return Move(
+        kind=kind,
+        seconds=float(np.exp(rng.uniform(np.log(1.5), np.log(8.0)))),
+        velocity=(speed * np.cos(angle), speed * np.sin(angle)) if pans else (0.0, 0.0),
+        zoom=float(zoom * signs.get(kind, 0.0)),
+        spin=float(rng.choice([-1, 1]) * rng.uniform(0.15, 1.0)) if turns else 0.0,
+        shake=float(rng.uniform(0.02, 0.12)) if shakes else 0.0,
+        objects=tuple(_object(rng) for _ in range(num_objects)),
+        pace=float(np.exp(rng.uniform(-0.6, 0.6))),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def render(
+    move: Move, photos: tuple[Pyramid, Pyramid], size: int, rng: np.random.Generator
+) -> tuple[Image, NDArray[np.float32]]:
+    """Return frames (STEPS, size, size, 3) uint8 and their seconds (STEPS,).
+
+    Args:
+        move: What happens.
+        photos: What the camera sees, and what the objects are cut from.
+        size: Pixels down and across.
+        rng: Of what is not part of the move: start, colours, irregular times.
+    """
+    steps = np.arange(STEPS) + rng.uniform(-0.35, 0.35, STEPS)
+    seconds = np.sort(steps.clip(0) / STEPS * move.seconds).astype(np.float32)
+    course = move.seconds * (seconds / move.seconds) ** move.pace
+    tremor_rng = np.random.default_rng(move.seed)
+    phases, rates = tremor_rng.uniform(0, 6.28, (2, 3, 1)), tremor_rng.uniform(6, 25, (2, 3, 1))
+    tremor = move.shake * np.sin(rates * seconds + phases).mean(1)  # (2, STEPS)
+    height, width = photos[0][0].shape[:2]
+    view = min(height, width) * rng.uniform(0.35, 0.55) * np.exp(-move.zoom * move.seconds / 2)
+    middle = np.array([width, height]) * rng.uniform(0.4, 0.6, 2)
+    colour = _colour(rng)
+    frames = np.empty((STEPS, size, size, 3), np.uint8)
+    for i, moment in enumerate(course):
+        offset = np.array(move.velocity) * (moment - move.seconds / 2) + tremor[:, i]
+        span = view * np.exp(move.zoom * moment)
+        centre = middle + offset * view
+        scale = (span / size, span / size)
+        frame = warp(photos[0], (centre[0], centre[1]), scale, move.spin * moment, (size, size))
+        for thing in move.objects:
+            _paste(frame, photos[1], thing, moment)
+        frames[i] = cv2.transform(frame, colour)
+    return frames, seconds
+
+
+def make_clips(
+    photos: Sequence[Pyramid], num: int, extract: Extractor, size: int, *, seed: int
+) -> MotionClips:
+    """Return features of `num` moves, each seen twice over one photograph and once over another.
+
+    Args:
+        photos: What the camera moves over.
+        num: Moves; kinds in turn, photographs in turn.
+        extract: Frames (T, size, size, 3) to features (T, C).
+        size: Pixels down and across.
+        seed: Of all choices.
+    """
+    rng = np.random.default_rng(seed)
+    features, times, kinds, shown = [], [], [], []
+    for i in range(num):
+        kind = i % len(KINDS)
+        first = (i // len(KINDS)) % len(photos)
+        other = int(rng.integers(len(photos)))
+        move = make_move(rng, KINDS[kind])
+        views = []
+        for photo in (first, first, other):
+            pair = (photos[photo], photos[int(rng.integers(len(photos)))])
+            frames, seconds = render(move, pair, size, rng)
+            views.append((extract(frames).astype(np.float16), seconds))
+        features.append(np.stack([view for view, _ in views]))
+        times.append(np.stack([seconds for _, seconds in views]))
+        kinds.append(kind)
+        shown.append(first)
+    return MotionClips(np.stack(features), np.stack(times), np.array(kinds), np.array(shown))
+
+
+def _object(rng: np.random.Generator) -> tuple[float, ...]:
+    angle, speed = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.8)
+    start = rng.uniform(0.2, 0.8, 2) - np.array([np.cos(angle), np.sin(angle)]) * 0.3
+    swing = rng.uniform(0.1, 0.4) if rng.random() < 0.4 else 0.0
+    motion = (speed * np.cos(angle), speed * np.sin(angle))
+    return (*start, *motion, rng.uniform(0.15, 0.45), swing, rng.uniform(2, 12))
+
+
+def _paste(frame: Image, photo: Pyramid, thing: tuple[float, ...], moment: float) -> None:
+    """Draw an oval cut from `photo` where the object is, wrapped around at the edges."""
+    x, y, right, down, extent, swing, pace = thing
+    size = frame.shape[0]
+    radius = max(2, int(extent * size / 2))
+    x = (x + right * moment + swing * np.sin(pace * moment)) % 1.4 - 0.2
+    y = (y + down * moment) % 1.4 - 0.2
+    left, top = int(x * size) - radius, int(y * size) - radius
+    x0, y0 = max(0, left), max(0, top)
+    x1, y1 = min(size, left + 2 * radius), min(size, top + 2 * radius)
+    if x0 >= x1 or y0 >= y1:
+        return
+    cut = cv2.resize(photo[-1], (2 * radius, 2 * radius))
+    part = cut[y0 - top : y1 - top, x0 - left : x1 - left]
+    rows, columns = np.mgrid[y0 - top : y1 - top, x0 - left : x1 - left]
+    inside = (rows - radius) ** 2 + (columns - radius) ** 2 < radius**2
+    frame[y0:y1, x0:x1][inside] = part[inside]
+
+
+def _colour(rng: np.random.Generator) -> NDArray[np.float64]:
+    saturation, gain = rng.uniform(0.6, 1.3), rng.uniform(0.8, 1.2)
+    tint = rng.uniform(0.9, 1.1, (3, 1))
+    matrix = gain * tint * (saturation * np.eye(3) + (1 - saturation) * np.tile(LUMA, (3, 1)))
+    return np.hstack([matrix, np.full((3, 1), rng.uniform(-15, 15))])
