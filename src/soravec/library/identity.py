@@ -4,7 +4,9 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from errno import EINVAL
 from pathlib import Path
+from stat import S_ISREG
 
 WHOLE_BYTES = 4 * 2**20
 """A file smaller than this is hashed whole."""
@@ -53,9 +55,11 @@ def stamp(path: Path) -> FileStamp:
     """Return the stamp of a file.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: It cannot be read, or is not a regular file.
     """
     status = path.stat()
+    if not S_ISREG(status.st_mode):  # a pipe or a device would never end
+        raise OSError(EINVAL, "not a regular file")
     return FileStamp(path, status.st_size, status.st_mtime_ns)
 
 

@@ -198,7 +198,8 @@ class Indexer:
         if failure is not None and failure[0] != WorkerError.__name__:
             self._fail(file, *failure)
             return None
-        video_id = video_identity(file.path)
+        known = None if self._options.verify else self._catalogue.known_file(file)
+        video_id = video_identity(file.path) if known is None else self._catalogue.video_id(known)
         if video_id in self._twins:
             self._twins[video_id].append(file)
             return None

@@ -37,7 +37,11 @@ class IndexProgress:
         self._done_seconds += result.video_seconds
         if result.status == "failed":
             self._progress.console.print(
-                f"skipped: {result.message}", style="yellow", markup=False, highlight=False
+                f"skipped: {result.message}",
+                style="yellow",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
             )
         if result.status != "removed":
             self._done_files += 1

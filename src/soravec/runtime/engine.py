@@ -136,11 +136,13 @@ class _OpenVinoGraph:
             },
         )
         self._request = compiled.create_infer_request()
-        self._outputs = [next(iter(port.get_names())) for port in compiled.outputs]
+        # One output may go by several names; the graph's own is always among them.
+        self._outputs = [port.get_names() for port in compiled.outputs]
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         results = self._request.infer(dict(inputs), share_inputs=True)
-        return {name: np.array(results[i]) for i, name in enumerate(self._outputs)}
+        arrays = [np.array(results[i]) for i in range(len(self._outputs))]
+        return {name: a for names, a in zip(self._outputs, arrays, strict=True) for name in names}
 
 
 class _OnnxRuntimeGraph:

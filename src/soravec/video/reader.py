@@ -235,7 +235,9 @@ class _Pass:
                     return
             held = picture
             self._source.jump(wanted)
-        if wanted < self._end:
+        # The grid of AtRate ends with the last picture; a named instant after it means that picture.
+        end = self._end if isinstance(self._sampling, AtSeconds) else self._known_end()
+        if wanted < end - 1e-6:
             yield held
 
     def _known_end(self) -> float:

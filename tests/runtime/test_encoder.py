@@ -1,0 +1,188 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import soravec
+from soravec.data.generated import SCENES, Motion, render
+from soravec.errors import MissingExtra, ModelError, QueryError
+from soravec.runtime.engine import choose_engine
+from soravec.runtime.encoder import Encoder, frames_of_segment
+from soravec.types import FrameFeatures
+from soravec.video import VideoWriter
+
+ENGINES = [("openvino", "auto"), ("openvino", "float32"), ("onnxruntime", "float32")]
+
+
+def write_scenes(path, plan, *, width=320, height=240, codec="h264"):
+    """Write (scene number, seconds) one after the other, 25 frames/s."""
+    with VideoWriter(path, width=width, height=height, fps=25.0, codec=codec) as writer:
+        for number, (scene, seconds) in enumerate(plan):
+            for image in render(
+                SCENES[scene], round(25 * seconds), width=width, height=height, seed=number
+            ):
+                writer.write(image)
+    return path
+
+
+@pytest.fixture(scope="module")
+def two_shots(tmp_path_factory):
+    path = tmp_path_factory.mktemp("encoder") / "two.mp4"
+    return write_scenes(path, [(0, 10.0), (4, 5.0)])
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return soravec.load()
+
+
+def test_an_embedding_has_the_promised_shape(encoder, two_shots):
+    result = encoder.embed(two_shots)
+    assert result.vector.shape == (encoder.dim,)
+    assert np.linalg.norm(result.vector) == pytest.approx(1, abs=1e-5)
+    assert result.space_id == encoder.space_id
+    spans = [(s.start_seconds, s.end_seconds) for s in result.segments]
+    np.testing.assert_allclose(spans, [(0, 5), (5, 10), (10, 15)], atol=0.05)
+    for segment in result.segments:
+        assert segment.vector.dtype == np.float32
+        assert np.linalg.norm(segment.vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_segments_of_one_shot_are_alike_and_others_are_not(encoder, two_shots):
+    first, second, other = (s.vector for s in encoder.embed(two_shots).segments)
+    assert first @ second > first @ other
+
+
+def test_the_engines_agree(two_shots):
+    vectors = {}
+    for engine, precision in ENGINES:
+        encoder = soravec.load(engine=engine, precision=precision)
+        result = encoder.embed(two_shots)
+        assert result.recipe["engine"].startswith(engine)
+        vectors[engine, precision] = np.stack([s.vector for s in result.segments])
+    reference = vectors["onnxruntime", "float32"]
+    for found in vectors.values():
+        assert (found * reference).sum(axis=1).min() >= 0.999
+
+
+def test_a_clip_cut_out_has_the_vector_that_its_span_has(encoder, two_shots):
+    whole = encoder.embed(two_shots).segments[1].vector
+    span = encoder.embed(two_shots, start_seconds=5.0, end_seconds=10.0)
+    assert len(span.segments) == 1
+    assert whole @ span.vector > 0.999
+
+
+def test_features_alone_give_the_same_vectors(encoder, two_shots):
+    features = encoder.read(two_shots)
+    assert features.features.dtype == np.float16
+    assert features.features.shape == (30, encoder.config.cnn.feature_dim)
+    again = encoder.embed_features(features)
+    np.testing.assert_array_equal(again.vector, encoder.embed_features(features).vector)
+
+
+def test_features_of_another_cnn_are_refused(encoder, two_shots):
+    features = encoder.read(two_shots)
+    other = FrameFeatures(
+        features.features, features.seconds, features.shots, features.info, "0" * 16
+    )
+    with pytest.raises(ModelError, match="Index it again with this model"):
+        encoder.embed_features(other)
+
+
+def test_keyframes_give_no_motion_and_say_that_they_are_approximate(encoder, two_shots):
+    result = encoder.embed(two_shots, sampling="keyframes")
+    appearance_dim = encoder.config.temporal.appearance_dim
+    assert all(s.approximate for s in result.segments)
+    assert not np.stack([s.vector for s in result.segments])[:, appearance_dim:].any()
+    full = encoder.embed(two_shots)
+    assert result.vector[:appearance_dim] @ full.vector[:appearance_dim] > 0.5
+
+
+def test_a_segment_without_a_sample_gets_its_middle_frame(encoder, two_shots):
+    """At 0.1 frames/s only 0 s and 10 s are sampled; the piece [5, 10) has neither."""
+    sparse = Encoder(encoder.folder)
+    sparse.config = replace(encoder.config, sampling=replace(encoder.config.sampling, fps=0.1))
+    features = sparse.read(two_shots)
+    result = sparse.embed_features(features)
+    assert len(result.segments) >= 2
+    for segment in result.segments:
+        inside = features.seconds[
+            (features.seconds >= segment.start_seconds) & (features.seconds < segment.end_seconds)
+        ]
+        assert len(inside) >= 1
+    assert len(features) == len(result.segments)
+
+
+def test_a_picture_is_a_query_without_motion(encoder, tmp_path):
+    path = tmp_path / "still.png"
+    image = next(render(SCENES[3], 1, motion=Motion()))
+    with VideoWriter(
+        path, width=320, height=240, fps=25.0, codec="png", pixel_format="rgb24"
+    ) as writer:
+        writer.write(image)
+    result = encoder.embed_image(path)
+    assert len(result.segments) == 1
+    assert not result.vector[encoder.config.temporal.appearance_dim :].any()
+
+
+def test_chunks_with_carried_state_equal_one_pass(encoder):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(3, 12, encoder.config.cnn.feature_dim)).astype(np.float32)
+    elapsed = rng.uniform(0.1, 1, (3, 12)).astype(np.float32)
+    elapsed[:, 0] = 0
+    mask = np.ones((3, 12), np.float32)
+    for engine in ("openvino", "onnxruntime"):
+        model = soravec.load(engine=engine)
+        whole = model.run_temporal(features, elapsed, mask)
+        state, readings = None, []
+        for part in (slice(0, 1), slice(1, 6), slice(6, 12)):
+            out = model.run_temporal(features[:, part], elapsed[:, part], mask[:, part], state)
+            state = out["new_state"]
+            readings.append(out["reading"])
+        np.testing.assert_allclose(np.concatenate(readings, 1), whole["reading"], atol=1e-5)
+        np.testing.assert_allclose(state, whole["new_state"], atol=1e-5)
+
+
+def test_padding_changes_nothing(encoder):
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(1, 5, encoder.config.cnn.feature_dim)).astype(np.float32)
+    elapsed = np.full((1, 5), 0.5, np.float32)
+    short = encoder.run_temporal(features, elapsed, np.ones((1, 5), np.float32))
+    padded = encoder.run_temporal(
+        np.concatenate([features, 9 * np.ones_like(features)], axis=1),
+        np.concatenate([elapsed, elapsed], axis=1),
+        np.array([[1.0] * 5 + [0.0] * 5], np.float32),
+    )
+    np.testing.assert_allclose(padded["reading"][:, :5], short["reading"], atol=1e-5)
+    np.testing.assert_allclose(padded["new_state"], short["new_state"], atol=1e-5)
+
+
+def test_a_span_outside_the_video_is_an_error(encoder, two_shots):
+    with pytest.raises(QueryError, match="two.mp4"):
+        encoder.embed(two_shots, start_seconds=100.0, end_seconds=110.0)
+
+
+def test_an_unknown_sampling_or_engine_is_an_error(encoder, two_shots):
+    with pytest.raises(QueryError, match="choose uniform or keyframes"):
+        encoder.embed(two_shots, sampling="sometimes")
+    with pytest.raises(ModelError, match="choose auto, openvino or onnxruntime"):
+        choose_engine("tensorrt")
+
+
+def test_a_missing_engine_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr("soravec.runtime.engine.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match="pip install onnxruntime"):
+        choose_engine("onnxruntime")
+
+
+def test_onnx_runtime_does_not_pretend_to_bfloat16(two_shots):
+    encoder = soravec.load(engine="onnxruntime", precision="bfloat16")
+    with pytest.raises(ModelError, match="use OpenVINO for bfloat16"):
+        encoder.embed(two_shots)
+
+
+def test_frames_of_segment():
+    seconds = np.array([0.0, 0.5, 1.0, 4.0])
+    assert frames_of_segment(seconds, 0.5, 1.1).tolist() == [1, 2]
+    assert frames_of_segment(seconds, 2.0, 3.0).tolist() == [2]
+    assert frames_of_segment(seconds, 8.0, 9.0).tolist() == [3]
