@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 
-.PHONY: help demo test check fix lint types imports fast wheel pretrain bench lock clean
+.PHONY: help demo test check check-static fix lint types imports fast wheel pretrain lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -15,7 +15,9 @@ demo: $(VENV)/core ## Index and search sample video, end to end
 test: $(VENV)/dev ## Install what the tests need and run all of them
 	$(BIN)/python -m pytest
 
-check: $(VENV)/dev lint types imports fast ## Lint, types, import order, fast tests
+check: check-static fast ## Lint, types, import order, fast tests
+
+check-static: lint types imports
 
 fix: $(VENV)/dev ## Format the code
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -129,12 +130,14 @@ def test_a_path_that_is_not_there_fails_and_the_rest_goes_on(library, videos):
 
 
 def test_verify_reads_files_that_only_look_unchanged(library, videos):
-    add(library, videos)
+    """Another video of the same size and time, both padded with zeros."""
     target = videos / "harbour.mp4"
-    times = os.stat(target)
-    data = bytearray(target.read_bytes())
-    data[-100] ^= 0xFF
-    target.write_bytes(bytes(data))
+    other = write_scenes(videos.parent / "other.mp4", [(7, 4.0)]).read_bytes()
+    size = max(target.stat().st_size, len(other))
+    target.write_bytes(target.read_bytes().ljust(size, b"\0"))
+    add(library, videos)
+    times = target.stat()
+    target.write_bytes(other.ljust(size, b"\0"))
     os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert add(library, videos).indexed == 0
     assert add(library, videos, verify=True).indexed == 1
@@ -152,8 +155,9 @@ def test_a_failed_file_is_tried_again_when_asked(library, videos):
 def test_what_overran_its_deadline_is_listed_and_tried_again(library, videos):
     report = add(library, videos, deadline_seconds=0.001)
     assert (report.indexed, report.failed) == (0, 5)
-    assert {f.error_type for f in report.failures} == {"WorkerError"}
-    assert "deadline" in report.failures[0].message
+    overran = [f for f in report.failures if f.error_type == "WorkerError"]
+    assert len(overran) >= 3
+    assert all("deadline" in f.message for f in overran)
     assert add(library, videos).indexed == 4
 
 
@@ -165,24 +169,30 @@ def test_a_pipe_is_no_file(library, videos):
 
 
 def test_a_new_model_on_the_same_cnn_decodes_nothing(library, videos, tmp_path):
-    models = pytest.importorskip("soravec.models.export")
     add(library, videos)
     old = library.space()
-    other = models.load_encoder(soravec.load().folder.path)
-    other.temporal.readout.weight.data *= -1
-    models.save_model(other, tmp_path / "other", card="# A test\n")
-    for path in videos.rglob("*.*"):
-        if path.is_file() and path.suffix in (".mp4", ".webm"):
-            times = os.stat(path)
-            path.write_bytes(b"\0" * times.st_size)  # nothing is left to decode
-            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    encoder = soravec.load(tmp_path / "other")
-    assert encoder.space_id != old.space_id
+    encoder = model_of_another_space(tmp_path / "other")
+    for path in [*videos.rglob("*.mp4"), *videos.rglob("*.webm")]:
+        times = path.stat()
+        path.write_bytes(b"\0" * times.st_size)  # nothing is left to decode
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert encoder.feature_id == old.feature_id
     report = library.add(videos, encoder=encoder, progress=False)
     assert (report.indexed, report.failed) == (4, 1)
-    assert library.space().space_id == encoder.space_id
+    assert library.space().space_id == encoder.space_id != old.space_id
     assert len(vectors_of(library)) == 6
+    assert library.verify() == []
+
+
+def model_of_another_space(folder):
+    """The bundled model with another weight of motion."""
+    shutil.copytree(soravec.load().folder.path, folder)
+    path = folder / "config.json"
+    raw = json.loads(path.read_text())
+    raw["temporal"]["motion_weight"] = 0.45
+    raw["space_id"] = "feedfeedfeedfeed"
+    path.write_text(json.dumps(raw))
+    return soravec.load(folder)
 
 
 def test_queries_of_another_space_are_refused(made, videos, tmp_path):
@@ -257,7 +267,9 @@ def test_it_works_from_a_script_without_a_main_guard(corpus, tmp_path):
         f"report = library.add({str(corpus)!r})\n"
         "print(report.indexed, report.failed)\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert done.stdout == "4 1\n", done.stderr
 
 

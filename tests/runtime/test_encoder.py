@@ -6,8 +6,8 @@ import pytest
 import soravec
 from soravec.data.generated import SCENES, Motion, render
 from soravec.errors import MissingExtra, ModelError, QueryError
-from soravec.runtime.engine import choose_engine
 from soravec.runtime.encoder import Encoder, frames_of_segment
+from soravec.runtime.engine import choose_engine
 from soravec.types import FrameFeatures
 from soravec.video import VideoWriter
 

@@ -13,7 +13,7 @@ _GROUPS = (inspect, ingest, answer, model, keep)
 
 def main() -> None:
     """Run `soravec`; an error is one line with its remedy, a traceback comes with --debug."""
-    debug = "--debug" in sys.argv[1:]
+    debug = "--debug" in sys.argv[1:] or bool(os.environ.get("SORAVEC_DEBUG"))
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         app()

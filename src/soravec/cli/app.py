@@ -7,9 +7,21 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+import typer.core
+
+ORDER = ("demo", "doctor", "probe", "embed", "index", "search", "models", "library")
+
+
+class _InOrder(typer.core.TyperGroup):
+    """Lists the commands in the order of the data flow."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401  # Click's context
+        return sorted(self.commands, key=ORDER.index)
+
 
 app = typer.Typer(
     name="soravec",
+    cls=_InOrder,
     help="Turn video into dense vectors, and vectors into answers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -27,16 +39,25 @@ PrecisionOption = Annotated[str, typer.Option(help="Of the CNN: auto, float32 or
 DEFAULT_LIBRARY = Path("soravec.library")
 
 
-@app.callback()
-def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from soravec import __version__
 
         print(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    pass
 
 
 def print_json(value: Mapping[str, Any]) -> None:

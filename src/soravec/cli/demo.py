@@ -4,12 +4,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soravec.cli.answer import hit_line
-from soravec.cli.app import say
+from soravec.cli.app import clock, say
 
 if TYPE_CHECKING:
     from soravec.data.generated import SampleVideo
@@ -24,9 +24,8 @@ class _Question:
     text: str
     command: str
     ask: Callable[[], "list[Hit]"]
-    path: Path
-    spans: tuple[tuple[float, float], ...]
-    """Where the first hit must lie."""
+    answers: tuple[tuple[Path, float, float], ...]
+    """Path, start and end in seconds: the first hit must overlap one of them."""
 
 
 def run_demo(keep: Path | None) -> bool:
@@ -75,56 +74,53 @@ def _questions(library: "Library", samples: "list[SampleVideo]") -> list[_Questi
     still = next(s for s in samples if s.role == "still")
     assert query.source_path is not None
     assert query.source_seconds is not None
-    assert still.source_path is not None
     words = "星空"
-    by_path = {sample.path: sample for sample in samples}
     scene = still.shots[0][2]
-    spoken = {
-        sample.path: [(start, end) for start, end, name in sample.shots if name == "starry sky"]
-        for sample in samples
-        if sample.role == "video"
-    }
-    place = next(path for path, spans in spoken.items() if spans)
     return [
         _Question(
             "a clip of another codec, size and quality",
             f"soravec search --video {query.path.name}",
             lambda: library.search(video=query.path, k=3),
-            query.source_path,
-            (query.source_seconds,),
+            ((query.source_path, *query.source_seconds),),
         ),
         _Question(
             f"a picture of the scene '{scene}'",
             f"soravec search --image {still.path.name}",
             lambda: library.search(image=still.path, k=3),
-            still.source_path,
-            tuple((a, b) for a, b, name in by_path[still.source_path].shots if name == scene),
+            _places(samples, scene),
         ),
         _Question(
             "words of a caption (starry sky)",
             f"soravec search {words}",
             lambda: library.search(words, k=3),
-            place,
-            tuple(spoken[place]),
+            _places(samples, "starry sky"),
         ),
     ]
+
+
+def _places(samples: "list[SampleVideo]", scene: str) -> tuple[tuple[Path, float, float], ...]:
+    """Return where a scene is shown."""
+    return tuple(
+        (sample.path, start, end)
+        for sample in samples
+        if sample.role == "video"
+        for start, end, name in sample.shots
+        if name == scene
+    )
 
 
 def _check(question: _Question) -> bool:
     """Ask, print the hits, and return whether the first one is right."""
     hits = question.ask()
-    right = (
-        bool(hits)
-        and Path(hits[0].path) == question.path
-        and any(
-            hits[0].start_seconds < end and start < hits[0].end_seconds
-            for start, end in question.spans
-        )
+    right = bool(hits) and any(
+        Path(hits[0].path) == path and hits[0].start_seconds < end and start < hits[0].end_seconds
+        for path, start, end in question.answers
     )
     print(f"\n{question.text}:  {question.command}")
     for hit in hits:
-        print(f"  {hit_line(hit)}")
-    print(f"  {'right' if right else 'WRONG'}: it is in {question.path.name}")
+        print(f"  {hit_line(replace(hit, path=Path(hit.path).name))}")
+    path, start, end = question.answers[0]
+    print(f"  {'right' if right else 'WRONG'}: {path.name}, {clock(start)} - {clock(end)}")
     return right
 
 

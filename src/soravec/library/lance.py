@@ -1,6 +1,7 @@
 """Segment vectors in LanceDB: the only module that imports it."""
 
 import logging
+import socket
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -42,8 +43,9 @@ class LanceStore:
     """
 
     def __init__(self, folder: Path, space_id: str, dim: int) -> None:
-        import lancedb
         import pyarrow as pa
+
+        lancedb = import_lancedb()
 
         self._schema = pa.schema(
             [
@@ -54,7 +56,7 @@ class LanceStore:
         )
         self._dim = dim
         try:
-            self._table = lancedb.connect(folder).create_table(
+            self._table: Any = lancedb.connect(folder).create_table(
                 f"space_{space_id}", schema=self._schema, exist_ok=True
             )
         except (OSError, RuntimeError, ValueError) as error:
@@ -89,7 +91,7 @@ class LanceStore:
         """Return the `k` rows of the largest inner product with `query` (D,), best first."""
         if k < 1 or (video_keys is not None and not len(video_keys)):
             return self._rows(None)
-        builder: Any = (
+        builder = (
             self._table.search(query.astype(np.float32), vector_column_name="vector")
             .distance_type("dot")
             .limit(k)
@@ -163,6 +165,19 @@ class LanceStore:
                 f"the vector index failed ({_first_line(error)}). Nothing acknowledged is lost;"
                 " rebuild it: soravec library repair"
             ) from error
+
+
+def import_lancedb() -> Any:  # noqa: ANN401  # a module without type information
+    """Return the module `lancedb`, imported without opening a socket.
+
+    It imports urllib3, which tries a socket of its own to see whether there is IPv6.
+    """
+    has_ipv6, socket.has_ipv6 = socket.has_ipv6, False
+    try:
+        import lancedb
+    finally:
+        socket.has_ipv6 = has_ipv6
+    return lancedb
 
 
 def _condition(video_keys: Sequence[int]) -> str:

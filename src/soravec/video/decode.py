@@ -18,8 +18,15 @@ from av.video.stream import VideoStream
 from soravec.errors import UnreadableVideo
 from soravec.video.container import DECODER_ERRORS, MAX_PIXELS, OpenedVideo, open_video, translated
 
+SAME_INSTANT_SECONDS = 0.0006
+"""A picture that begins this little after an instant is on show then: Matroska and FLV round times to
+milliseconds, and sums of fractions are off by less."""
+
 MIN_JUMP_SECONDS = 1.5
 """Below this distance decoding goes on, so that cuts are seen where they are: see docs/video.md."""
+
+_BEYOND_SECONDS = 1e8
+"""Past the end of any file, three years; within 64 bits at any time base."""
 
 _UNTIMED = frozenset(
     {"h261", "h263", "h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "mjpeg", "dirac"}
@@ -29,7 +36,7 @@ _UNTIMED = frozenset(
 
 _WITHOUT_PTS = frozenset({"avi"})
 """Containers that store the order of decoding only. FFmpeg guesses their PTS wrong with two B-frames
-in a row; the DTS under which the decoder hands a frame out is in order and evenly spaced."""
+in a row; the DTS under which a frame is handed out is in order and evenly spaced."""
 
 
 class Picture(NamedTuple):
@@ -113,7 +120,8 @@ class PictureSource:
         self._summarise()
 
     def jump(self, seconds: float) -> None:
-        """Skip to the last keyframe at or before `seconds`, if that spares decoding."""
+        """Skip to the last keyframe that is on show by `seconds`, if that spares decoding."""
+        seconds += SAME_INSTANT_SECONDS
         if self._pending or not self._pays(seconds):
             return
         position = self._last_seconds
@@ -132,14 +140,48 @@ class PictureSource:
             self.jumped = self.jumped or position is not None
         self._pending.append(landed)
 
+    def measured_end_seconds(self) -> float | None:
+        """Return when the last packet of the file ends, without decoding; None if nothing says.
+
+        The tail is read first, a second of it: behind the last packet in the order of decoding
+        there may be one that is shown later. The whole file is read only where that finds nothing.
+        """
+        tail = self._last_packet_end(_BEYOND_SECONDS)
+        if tail is None:
+            return self._last_packet_end(None)
+        return max(tail, self._last_packet_end(tail - 1.0) or tail)
+
+    def _last_packet_end(self, start_seconds: float | None) -> float | None:
+        """Return the latest end of the packets from the keyframe before `start_seconds` on."""
+        container, stream, _ = open_video(self.path, max_pixels=self.max_pixels)
+        tick = 1.0 / float(stream.average_rate or 25) / self._time_base
+        # The DTS of these begin at 0, whatever the first frame is handed out under.
+        origin = self.first.seconds if self._by_dts else 0.0
+        end: float | None = None
+        try:
+            if start_seconds is not None:
+                container.seek(int(start_seconds / self._time_base), stream=stream)
+            for packet in container.demux(stream):
+                stamp = packet.dts if self._by_dts else packet.pts
+                if stamp is not None:
+                    seconds = origin + (stamp + (packet.duration or tick)) * self._time_base
+                    end = seconds if end is None else max(end, seconds)
+        except DECODER_ERRORS:
+            return end
+        finally:
+            container.close()
+        return end
+
     def _open(self) -> None:
         self._opened = open_video(self.path, max_pixels=self.max_pixels)
         self._stream: VideoStream = self._opened.stream
         self._time_base = float(self._stream.time_base or 0) or 1e-6
         self._can_seek = self._opened.container.format.name not in _UNTIMED
         self._by_dts = self._opened.container.format.name in _WITHOUT_PTS
+        self._pts_lead = 0
         if self.keyframes_only:
             self._stream.codec_context.skip_frame = "NONKEY"
+            self._pts_lead = self._guessed_lead() if self._by_dts else 0
         self._decoded = self._decode()
 
     def _first(self) -> Picture:
@@ -205,9 +247,22 @@ class PictureSource:
 
     def _stamp(self, frame: VideoFrame) -> int | None:
         """Return the time that the container gives a frame, in its time base."""
-        # A keyframe's guessed PTS is right; its DTS is that of the packet that pushed it out.
-        by_dts = self._by_dts and not self.keyframes_only
-        return frame.dts if by_dts else frame.pts
+        if self._by_dts and not self.keyframes_only:
+            return frame.dts
+        # A keyframe's DTS is that of the packet that pushed it out; its guessed PTS is right but
+        # for a constant.
+        return None if frame.pts is None else frame.pts - self._pts_lead
+
+    def _guessed_lead(self) -> int:
+        """Return how far the guessed PTS of the first frame lies above its DTS."""
+        opened = open_video(self.path, max_pixels=self.max_pixels)
+        try:
+            frame = next(opened.container.decode(opened.stream))
+            return 0 if frame.pts is None or frame.dts is None else frame.pts - frame.dts
+        except (*DECODER_ERRORS, StopIteration):
+            return 0
+        finally:
+            opened.container.close()
 
     def _note_keyframe(self, packet: "Packet[VideoStream]") -> None:
         """Keep the widest distance between keyframes seen so far."""
@@ -268,39 +323,6 @@ class PictureSource:
                 f"{self._num_late} frames whose time does not advance were left out"
             )
         self._num_bad_packets = self._num_untimed = self._num_late = 0
-
-
-def measured_end_seconds(path: str | Path, stated_end_seconds: float) -> float | None:
-    """Return when the last packet of the file ends, without decoding; None where nothing says.
-
-    The tail is read first; the whole file only where the container's length is wrong or unknown.
-    """
-    for start_seconds in (stated_end_seconds, None):
-        opened = open_video(path)
-        try:
-            end = _last_packet_end(opened, start_seconds)
-        finally:
-            opened.container.close()
-        if end is not None:
-            return end
-    return None
-
-
-def _last_packet_end(opened: OpenedVideo, start_seconds: float | None) -> float | None:
-    """Return the latest end of the packets from the keyframe before `start_seconds` on."""
-    stream, time_base = opened.stream, float(opened.stream.time_base or 0)
-    rate = stream.average_rate
-    end: float | None = None
-    try:
-        if start_seconds is not None:
-            opened.container.seek(int(start_seconds / time_base), stream=stream)
-        for packet in opened.container.demux(stream):
-            if packet.pts is not None:
-                duration = packet.duration or (1.0 / float(rate) / time_base if rate else 0)
-                end = max(end or 0.0, (packet.pts + duration) * time_base)
-    except (*DECODER_ERRORS, ZeroDivisionError):
-        return end
-    return end
 
 
 def _said(error: BaseException) -> str:

@@ -38,7 +38,7 @@ def info_of(source: PictureSource) -> VideoInfo:
         return VideoInfo(
             path=str(source.path),
             container=container.format.name,
-            codec=stream.codec_context.name.removeprefix("lib"),
+            codec=stream.codec_context.codec.canonical_name,
             pixel_format=frame.format.name,
             width=width,
             height=height,

@@ -13,7 +13,7 @@ from soravec.errors import QueryError
 from soravec.types import Frames, Shots
 from soravec.video.container import MAX_PIXELS, translated
 from soravec.video.convert import Converter, Fit
-from soravec.video.decode import Picture, PictureSource, measured_end_seconds
+from soravec.video.decode import SAME_INSTANT_SECONDS, Picture, PictureSource
 from soravec.video.probe import info_of
 from soravec.video.sampling import AtRate, AtSeconds, Keyframes, Sampling, Uniform
 from soravec.video.shots import CutDetector, shots_between
@@ -188,19 +188,19 @@ class _Pass:
         self._source.jump(self._start)
         before: Picture | None = None
         for picture in self._source:
-            if picture.seconds >= self._end:
+            if picture.seconds >= self._end - SAME_INSTANT_SECONDS:
                 break
-            if picture.seconds <= self._start:
+            if picture.seconds <= self._start + SAME_INSTANT_SECONDS:
                 before = picture
                 continue
             if before is not None:
-                yield self._seen(before._replace(seconds=self._start))
+                yield self._seen(_shown_from(self._start, before))
                 before = None
             yield self._seen(picture)
         else:
             self._exhausted = True
         if before is not None and (not self._exhausted or before.end_seconds > self._start):
-            yield self._seen(before._replace(seconds=self._start))
+            yield self._seen(_shown_from(self._start, before))
 
     def _seen(self, picture: Picture) -> Picture:
         with translated(self._source.path):
@@ -227,17 +227,18 @@ class _Pass:
         held = first
         wanted = next(instants, inf)
         for picture in pictures:
-            if wanted < picture.seconds:
+            begins = picture.seconds - SAME_INSTANT_SECONDS
+            if wanted < begins:
                 yield held
-                while wanted < picture.seconds:
+                while wanted < begins:
                     wanted = next(instants, inf)
                 if wanted == inf:
                     return
             held = picture
             self._source.jump(wanted)
-        # The grid of AtRate ends with the last picture; a named instant after it means that picture.
+        # The grid of AtRate ends with the last picture; a named instant after it means that one.
         end = self._end if isinstance(self._sampling, AtSeconds) else self._known_end()
-        if wanted < end - 1e-6:
+        if wanted < end - SAME_INSTANT_SECONDS:
             yield held
 
     def _known_end(self) -> float:
@@ -247,10 +248,17 @@ class _Pass:
         if self._exhausted and not isinstance(self._sampling, Keyframes):
             return min(self._end, last.end_seconds)
         if self._end == inf or self._sampling_needs_end():
-            stated = self._source.first.seconds + 1e9
-            measured = measured_end_seconds(self._source.path, stated)
-            return min(self._end, max(last.end_seconds, measured or 0.0))
+            measured = self._source.measured_end_seconds() or 0.0
+            return min(self._end, max(last.end_seconds, measured))
         return self._end
 
     def _sampling_needs_end(self) -> bool:
-        return isinstance(self._sampling, Uniform | Keyframes)
+        return isinstance(self._sampling, Uniform | Keyframes | AtSeconds)
+
+
+def _shown_from(seconds: float, picture: Picture) -> Picture:
+    """Report a picture that is on show already at `seconds`, until its end all the same."""
+    rest = picture.end_seconds - seconds
+    return picture._replace(
+        seconds=seconds, duration_seconds=rest if rest > 0 else picture.duration_seconds
+    )

@@ -1,7 +1,8 @@
 """Which instants of a video are wanted: pure arithmetic over seconds, no decoding.
 
 Every kind of sampling is answered in the same way: the picture for an instant is the one on show
-then (the last whose PTS is not after it), and no picture is delivered twice.
+then (the last whose PTS is not after it, by more than the rounding of timestamps), and no picture
+is delivered twice.
 """
 
 import itertools

@@ -1,0 +1,82 @@
+"""No command opens a network socket: the kernel kills whoever tries."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from tests.library.conftest import write_scenes
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
+
+# A seccomp filter that kills the process at socket(AF_INET or AF_INET6); children inherit it.
+WITHOUT_NETWORK = textwrap.dedent(
+    """
+    import ctypes, os, platform, struct, sys
+
+    NUMBER = {"x86_64": 41, "aarch64": 198}[platform.machine()]
+    LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06
+    KILL, ALLOW = 0x80000000, 0x7FFF0000
+
+    def step(code, yes, no, value):
+        return struct.pack("HBBI", code, yes, no, value)
+
+    program = b"".join([
+        step(LOAD, 0, 0, 0),          # the number of the system call
+        step(EQUAL, 0, 3, NUMBER),    # socket?
+        step(LOAD, 0, 0, 16),         # its first argument: the family
+        step(EQUAL, 2, 0, 2),         # AF_INET
+        step(EQUAL, 1, 0, 10),        # AF_INET6
+        step(RETURN, 0, 0, ALLOW),
+        step(RETURN, 0, 0, KILL),
+    ])
+    buffer = ctypes.create_string_buffer(program)
+    filter_ = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0             # PR_SET_NO_NEW_PRIVS
+    assert libc.prctl(22, 2, filter_, 0, 0) == 0       # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+    os.execv(sys.argv[1], sys.argv[1:])
+    """
+)
+
+
+@pytest.fixture(scope="module")
+def without_network(tmp_path_factory):
+    script = tmp_path_factory.mktemp("net") / "without_network.py"
+    script.write_text(WITHOUT_NETWORK)
+
+    def run(*arguments):
+        command = [sys.executable, script, sys.executable, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_the_filter_does_kill(without_network):
+    done = without_network("-c", "import socket; socket.socket(socket.AF_INET)")
+    assert done.returncode == -31  # SIGSYS
+    done = without_network("-c", "import socket; socket.socketpair(); print('alive')")
+    assert done.stdout == "alive\n"
+
+
+def test_no_command_opens_a_socket(without_network, tmp_path):
+    video = write_scenes(tmp_path / "videos" / "a.mp4", [(0, 2.0), (4, 2.0)])
+    library = tmp_path / "l.library"
+    for arguments in (
+        ["doctor"],
+        ["probe", video],
+        ["embed", video, "-o", tmp_path / "a.npz"],
+        ["embed", video, "-o", tmp_path / "b.npz", "--engine", "onnxruntime"],
+        ["index", tmp_path / "videos", "--library", library],
+        ["search", "a", "--library", library],
+        ["search", "--video", video, "--library", library],
+        ["models", "list"],
+        ["models", "show", "sora-mini"],
+        ["library", "info", "--library", library],
+        ["library", "verify", "--library", library],
+        ["library", "repair", "--library", library],
+        ["library", "forget", video, "--library", library],
+    ):
+        done = without_network("-m", "soravec", *arguments)
+        assert done.returncode == 0, (arguments, done.returncode, done.stderr)
