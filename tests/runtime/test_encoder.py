@@ -163,7 +163,7 @@ def test_a_span_outside_the_video_is_an_error(encoder, two_shots):
 
 
 def test_an_unknown_sampling_or_engine_is_an_error(encoder, two_shots):
-    with pytest.raises(QueryError, match="choose uniform or keyframes"):
+    with pytest.raises(QueryError, match="choose auto, uniform or keyframes"):
         encoder.embed(two_shots, sampling="sometimes")
     with pytest.raises(ModelError, match="choose auto, openvino or onnxruntime"):
         choose_engine("tensorrt")

@@ -21,7 +21,10 @@ from soravec.cli.app import (
 
 ModelOption = Annotated[str, typer.Option(help="A model's name, folder or hub id.")]
 SamplingOption = Annotated[
-    str, typer.Option(help="uniform, or keyframes: faster, no motion, cuts only approximate.")
+    str,
+    typer.Option(
+        help="uniform; keyframes: faster, no motion, cuts only approximate; auto: uniform for now."
+    ),
 ]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Processes.", show_default="one per core")
@@ -115,7 +118,8 @@ def index(
         if result.status == "failed":
             print_error_json(result.path, result.error_type, result.message)
         else:
-            print_json({"path": result.path, "status": result.status})
+            line = {"path": result.path, "status": result.status}
+            print_json({**line, "warning": result.message} if result.message else line)
 
     with Library(library) as store:
         name = load(model) if model is not None else store.encoder()

@@ -15,7 +15,7 @@ from soravec.types import Embedding, FrameFeatures
 
 SUFFIXES = (".npz", ".parquet", ".jsonl")
 PER = ("video", "segment", "frame")
-SAMPLINGS = ("uniform", "keyframes")
+SAMPLINGS = ("auto", "uniform", "keyframes")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class FileResult:
     """Length of what was decoded in this run."""
     error_type: str = ""
     message: str = ""
+    """Why it failed; or, of a file that was indexed, what of it could not be read."""
 
 
 @dataclass(slots=True)
@@ -251,7 +252,9 @@ class Indexer:
             self._commit(job.stamp, job.video_id, features, embedding)
             length = sum(segment.duration_seconds for segment in embedding.segments)
             count = len(embedding.segments)
-            self._tell(FileResult(str(job.stamp.path), "indexed", count, length))
+            odd = "; ".join(features.info.warnings)
+            name = str(job.stamp.path)
+            self._tell(FileResult(name, "indexed", count, length, message=odd))
         for twin in twins:
             if not self._from_library(twin, job.video_id):
                 failure = self._report.failures[-1]

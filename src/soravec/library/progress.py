@@ -35,9 +35,10 @@ class IndexProgress:
         """Note that a file is done; say so where it was skipped."""
         self._under_way.pop(result.path, None)
         self._done_seconds += result.video_seconds
-        if result.status == "failed":
+        if result.message:
+            bad = result.status == "failed"
             self._progress.console.print(
-                f"skipped: {result.message}",
+                f"skipped: {result.message}" if bad else f"{result.path}: {result.message}",
                 style="yellow",
                 markup=False,
                 highlight=False,

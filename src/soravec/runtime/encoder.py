@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,8 @@ from soravec.runtime.vectors import compose, mean_vector, normalise
 from soravec.types import Embedding, FrameFeatures, Frames, Segment, Shots, VideoInfo
 from soravec.video import AtRate, AtSeconds, Keyframes, VideoReader, plan_segments, read_image
 
-Sampling = Literal["uniform", "keyframes"]
+Sampling = Literal["auto", "uniform", "keyframes"]
+"""`auto` is `uniform` for now: the one that loses nothing."""
 Float = NDArray[np.float32]
 
 BATCH_FRAMES = 16
@@ -165,15 +167,16 @@ class Encoder:
             path: A local file.
             start_seconds: Where the span begins; None means the beginning.
             end_seconds: Where it ends; None means the end.
-            sampling: `uniform` or `keyframes`.
+            sampling: `uniform`, `keyframes`, or `auto`, which is `uniform` for now.
             on_progress: Called with the file's facts and the PTS reached, after every batch.
 
         Raises:
             VideoError: The file cannot be used.
             QueryError: The span holds no frame.
         """
-        if sampling not in ("uniform", "keyframes"):
-            raise QueryError(f"no sampling '{sampling}': choose uniform or keyframes")
+        if sampling not in ("auto", "uniform", "keyframes"):
+            raise QueryError(f"no sampling '{sampling}': choose auto, uniform or keyframes")
+        sampling = "uniform" if sampling == "auto" else sampling
         how = AtRate(self.config.sampling.fps) if sampling == "uniform" else Keyframes()
         features: list[NDArray[np.float16]] = []
         seconds: list[NDArray[np.float64]] = []
@@ -200,7 +203,7 @@ class Encoder:
                 features=np.concatenate(features),
                 seconds=np.concatenate(seconds),
                 shots=video.shots,
-                info=video.info,
+                info=_with_warnings(video),
                 feature_id=self.feature_id,
                 recipe=self._recipe(sampling),
             )
@@ -380,6 +383,12 @@ def frames_of_segment(
         return inside
     middle = (start_seconds + end_seconds) / 2
     return np.array([max(int(np.searchsorted(seconds, middle, side="right")) - 1, 0)])
+
+
+def _with_warnings(video: VideoReader) -> VideoInfo:
+    """Return a file's facts with what went wrong while it was read."""
+    warnings = dict.fromkeys([*video.info.warnings, *video.warnings])
+    return replace(video.info, warnings=tuple(warnings))
 
 
 def _fixed_batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
