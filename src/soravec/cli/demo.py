@@ -1,5 +1,7 @@
 """The whole main job on sample video: make, index, search, check."""
 
+import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -63,10 +65,19 @@ def _run(folder: Path, *, kept: bool) -> bool:
         say(f"the demo found something wrong: {sum(right)} of {len(right)} searches were right")
         return False
     print(f"\nall {len(right)} searches found what they had to. Now your own folder:\n")
-    print("    soravec index ~/Videos && soravec search --video clip.mp4")
+    print(f"    {_ourselves()} index ~/Videos")
     if kept:
-        print(f"\n(kept in {folder}; more: soravec search 星空 --library {folder}/demo.library)")
+        print(f"\nKept in {folder}; go on with:\n")
+        print(f"    {_ourselves()} search 星空 --library {folder / 'demo.library'}")
     return True
+
+
+def _ourselves() -> str:
+    """Return how this program is called from here."""
+    if shutil.which("soravec"):
+        return "soravec"
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "soravec" else f"{sys.executable} -m soravec"
 
 
 def _questions(library: "Library", samples: "list[SampleVideo]") -> list[_Question]:

@@ -227,15 +227,14 @@ class Catalogue:
         self._db.execute("DELETE FROM paths WHERE path = ?", (path,))
         self._db.execute("DELETE FROM texts WHERE kind = 'name' AND source = ?", (path,))
 
-    def path_stamps(self, root: Path) -> dict[str, tuple[int, int]]:
-        """Return (size_bytes, mtime_ns) of every known path at or below `root`."""
-        below = str(root).rstrip("/\\")
+    def paths_below(self, root: Path) -> list[str]:
+        """Return every known path at or below `root`."""
         rows = self.rows(
-            "SELECT path, size_bytes, mtime_ns FROM paths WHERE path = ?1"
+            "SELECT path FROM paths WHERE path = ?1"
             " OR substr(path, 1, length(?1) + 1) IN (?1 || '/', ?1 || '\\')",
-            (below,),
+            (str(root).rstrip("/\\"),),
         )
-        return {path: (size, mtime) for path, size, mtime in rows}
+        return [path for (path,) in rows]
 
     def path_of(self, video_key: int) -> str:
         """Return the path of a video that was seen last."""

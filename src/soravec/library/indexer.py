@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from soravec.errors import LibraryError, MissingVideo, WorkerError
 from soravec.library.catalogue import Catalogue
 from soravec.library.features import FeatureFiles
-from soravec.library.identity import FileStamp, absolute, find_videos, stamp, video_identity
+from soravec.library.identity import FileStamp, stamp, video_identity
 from soravec.library.vectors import VectorIndex
 from soravec.library.worker import read_reply, setup_message
 from soravec.process import Message, Outcome, supervise
@@ -138,11 +138,15 @@ class Indexer:
         self._report = IndexReport()
         self._twins: dict[str, list[FileStamp]] = {}
 
-    def run(self, roots: Iterable[str | Path]) -> IndexReport:
-        """Index everything below `roots`; an interrupt loses nothing that was reported."""
-        folders = [absolute(root) for root in roots]
-        paths = list(find_videos(folders))
-        known = {path for folder in folders for path in self._catalogue.path_stamps(folder)}
+    def run(self, roots: Sequence[Path], paths: Sequence[Path]) -> IndexReport:
+        """Index files; an interrupt loses nothing that was reported.
+
+        Args:
+            roots: Absolute files and folders that were named: what the catalogue knows below them
+                and is not among `paths` is gone.
+            paths: Every video below them, absolute.
+        """
+        known = {path for root in roots for path in self._catalogue.paths_below(root)}
         try:
             for outcome in self._outcomes(paths):
                 self._settle(outcome)
@@ -153,7 +157,7 @@ class Indexer:
         self._index.optimise()
         return self._report
 
-    def _outcomes(self, paths: list[Path]) -> Iterator[Outcome[_Job]]:
+    def _outcomes(self, paths: Sequence[Path]) -> Iterator[Outcome[_Job]]:
         cores = available_cores()
         workers = max(1, min(self._options.num_workers or cores, len(paths)))
         threads = max(1, cores // workers)

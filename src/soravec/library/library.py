@@ -111,14 +111,16 @@ class Library:
             LibraryBusy: Another process is writing to this library.
             LibraryError: The disk is full, or the library is damaged.
         """
-        roots = [paths] if isinstance(paths, str | Path) else list(paths)
+        named = [paths] if isinstance(paths, str | Path) else list(paths)
+        roots = [absolute(path) for path in named]
+        videos = list(find_videos(roots))
         encoder = encoder or self.encoder()
         with self._writing():
             self._adopt(encoder)
             index = self._index(encoder)
             if not index.is_true():
                 index.mend()
-            with index_progress(list(find_videos(roots)), visible=progress) as bar:
+            with index_progress(videos, visible=progress) as bar:
 
                 def tell(result: FileResult) -> None:
                     bar.on_result(result)
@@ -134,7 +136,7 @@ class Library:
                     on_result=tell,
                     on_progress=bar.on_progress,
                 )
-                return indexer.run(roots)
+                return indexer.run(roots, videos)
 
     def search(  # noqa: PLR0913  # four ways to ask, one answer
         self,

@@ -156,13 +156,21 @@ def _prepare(
         cause = f"its frames have {width}x{height} pixels, the limit is {max_pixels}"
         raise TooLarge(path, cause, "Scale the video down, or raise max_pixels.")
     # The only place where FFmpeg heeds this option while it decodes.
-    stream.codec_context.options = {"max_pixels": str(max_pixels)}
+    stream.codec_context.options = decoder_options(width, height, max_pixels)
     # Files are decoded in parallel, frames are not: two threads on small frames are slower.
     stream.thread_type = "SLICE"
     stream.codec_context.thread_count = 1
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all
+
+
+def decoder_options(width: int, height: int, max_pixels: int) -> dict[str, str]:
+    """Return the decoder's own cap, which holds when the size changes after the header.
+
+    FFmpeg rounds both sides up to its blocks before it compares, so it is given that much more.
+    """
+    return {"max_pixels": str(max_pixels + 64 * (width + height) + 64 * 64)}
 
 
 def _no_video(path: str | Path, container: InputContainer) -> NoVideoStream:

@@ -315,13 +315,11 @@ class PictureSource:
     def _summarise(self) -> None:
         """Put what was met on the way into words, once."""
         if self._num_bad_packets:
-            self.warnings.append(f"{self._num_bad_packets} packets could not be decoded")
+            self.warnings.append(f"packets that could not be decoded: {self._num_bad_packets}")
         if self._num_untimed:
             self.warnings.append("frames without timestamps: times are counted from the frame rate")
         if self._num_late:
-            self.warnings.append(
-                f"{self._num_late} frames whose time does not advance were left out"
-            )
+            self.warnings.append(f"frames left out, their time does not advance: {self._num_late}")
         self._num_bad_packets = self._num_untimed = self._num_late = 0
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from soravec.errors import NotAllowed, TooLarge, UnreadableVideo
 from soravec.types import Frames
-from soravec.video.container import MAX_PIXELS, open_container, translated
+from soravec.video.container import MAX_PIXELS, decoder_options, open_container, translated
 from soravec.video.convert import Converter, Fit
 
 _DEMUXERS = {
@@ -64,7 +64,7 @@ def _decoded(path: str | Path, max_pixels: int) -> av.VideoFrame:
         if context.width * context.height > max_pixels:
             cause = f"it has {context.width}x{context.height} pixels, the limit is {max_pixels}"
             raise TooLarge(path, cause, "Scale it down, or raise max_pixels.")
-        context.options = {"max_pixels": str(max_pixels)}
+        context.options = decoder_options(context.width, context.height, max_pixels)
         context.thread_count = 1
         for frame in container.decode(video=0):
             return frame

@@ -111,9 +111,8 @@ class VideoReader:
         shown = size or (self.info.height, self.info.width)
         converter = Converter(shown, fit, self.info.rotation_degrees)
         self._shots = None
-        return self._batches(
-            _Pass(self._opened_for(sampling), sampling, start, end), converter, batch_size
-        )
+        reading = _Pass(self._opened_for(sampling), sampling, start, end)
+        return self._batches(reading, converter, batch_size, end)
 
     def _opened_for(self, sampling: Sampling) -> PictureSource:
         """Return a source at the beginning of the file: the one from opening, or a new one."""
@@ -128,7 +127,9 @@ class VideoReader:
         self._fresh = False
         return self._source
 
-    def _batches(self, reading: "_Pass", converter: Converter, batch_size: int) -> Iterator[Frames]:
+    def _batches(
+        self, reading: "_Pass", converter: Converter, batch_size: int, end: float
+    ) -> Iterator[Frames]:
         pictures = reading.sampled()
         for first in pictures:
             images = np.empty((batch_size, *converter.size, 3), np.uint8)
@@ -141,7 +142,13 @@ class VideoReader:
                     break
             yield Frames(images[: len(seconds)], np.array(seconds, np.float64))
         self._shots = reading.shots()
-        self.warnings += [w for w in reading.warnings() if w not in self.warnings]
+        self._note(reading.warnings())
+        last, stated = float(self._shots.bounds[-1, 1]), self.info.end_seconds
+        if last < min(end, stated) - 1.0:
+            self._note([f"the pictures end at {last:.1f} s, the container states {stated:.1f} s"])
+
+    def _note(self, warnings: list[str]) -> None:
+        self.warnings += [warning for warning in warnings if warning not in self.warnings]
 
 
 class _Pass:
