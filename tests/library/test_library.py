@@ -161,6 +161,21 @@ def test_what_overran_its_deadline_is_listed_and_tried_again(library, videos):
     assert add(library, videos).indexed == 4
 
 
+def test_names_of_every_kind(library, videos):
+    data = (videos / "harbour.mp4").read_bytes()
+    names = ["雪山 夜.mp4", "quo'te\".mp4", "per%cent_under.mp4", "-dash.mp4", " space .mp4"]
+    for number, name in enumerate(names):
+        (videos / name).write_bytes(data + bytes(number + 1))
+    (videos / os.fsdecode(b"latin-\xe9.mp4")).write_bytes(data)
+    report = add(library, *[videos / name for name in names])
+    assert report.indexed == len(names)
+    assert [h.path for h in library.search("雪山")] == [str(videos / names[0])]
+    assert [h.path for h in library.search("per%cent_u")] == [str(videos / names[2])]
+    report = add(library, videos)
+    (failure,) = [f for f in report.failures if "latin" in f.path]
+    assert "not valid UTF-8" in failure.message
+
+
 def test_a_pipe_is_no_file(library, videos):
     os.mkfifo(videos / "endless.mp4")
     report = add(library, videos / "endless.mp4", videos / "harbour.mp4")

@@ -167,8 +167,9 @@ def test_a_truncated_file_gives_what_it_has(write_file, video_dir, suffix):
         numbers = [number_of(i) for frames in reader.read(EveryFrame()) for i in frames.images]
         assert 10 < len(numbers) < 90
         assert numbers[: len(numbers) - 3] == list(range(len(numbers) - 3))
-        if suffix != "ts":  # has no header that states a length: half of it is a shorter one
-            assert any("the container states 4.0 s" in warning for warning in reader.warnings)
+    # TS states no length: half of it is a shorter one, cut between packets here.
+    said = {"mkv": "the container states 4.0 s", "avi": "could not be decoded", "ts": ""}[suffix]
+    assert said in " ".join(reader.warnings)
 
 
 def test_an_mp4_without_its_index_is_unreadable(write_file, numbered_video):

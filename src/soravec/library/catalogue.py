@@ -171,14 +171,19 @@ class Catalogue:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             if "locked" in str(error):
                 raise LibraryBusy("another process is writing to this library; wait") from error
             raise LibraryError(f"the catalogue cannot be written: {error}") from error
 
     def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """Return the rows of a query as tuples."""
-        return self._db.execute(sql, values).fetchall()
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise LibraryError(
+                f"the catalogue cannot be read: {error}. Restore it from a backup, or index again."
+            ) from error
 
     # Videos and paths
 

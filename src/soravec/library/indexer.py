@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from soravec.errors import LibraryError, MissingVideo, WorkerError
+from soravec.errors import LibraryError, MissingVideo, NotAllowed, WorkerError
 from soravec.library.catalogue import Catalogue
 from soravec.library.features import FeatureFiles
 from soravec.library.identity import FileStamp, stamp, video_identity
@@ -181,9 +181,13 @@ class Indexer:
     def _jobs(self, paths: Iterable[Path]) -> Iterator[_Job]:
         """Yield what must be decoded; settle everything else at once."""
         for path in paths:
+            printable = str(path).encode("utf-8", "backslashreplace").decode()
+            if printable != str(path):
+                error = NotAllowed(printable, "its name is not valid UTF-8", "Rename it.")
+                self._fail(FileStamp(Path(printable), 0, 0), type(error).__name__, str(error))
+                continue
             try:
-                file = stamp(path)
-                job = self._recognise(file)
+                job = self._recognise(stamp(path))
             except OSError as error:
                 missing = MissingVideo(
                     path, f"cannot be read ({error.strerror})", "Check the path."

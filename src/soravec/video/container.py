@@ -192,14 +192,19 @@ def _explained(path: str | Path, error: BaseException) -> VideoError:
     if not head:
         return UnreadableVideo(path, "the file is empty", "Copy or download it again.")
     if _looks_encrypted(head):
-        remedy = "Decrypt it with its owner's key first."
-        return EncryptedVideo(path, "the video is encrypted", remedy)
+        return encrypted(path)
     kind = _refused_kind(head)
     if kind is not None:
         return NotAllowed(path, f"it is {kind}, not a video file", "Give the video file itself.")
     said = str(getattr(error, "strerror", None) or error or type(error).__name__)
     cause = f"damaged, truncated, or not a video (FFmpeg: {said.splitlines()[0]})"
     return UnreadableVideo(path, cause, "Play it elsewhere to check it, and copy it again.")
+
+
+def encrypted(path: str | Path) -> EncryptedVideo:
+    """Return the error for a protected file."""
+    remedy = "Decrypt it with its owner's key first."
+    return EncryptedVideo(path, "the video is encrypted", remedy)
 
 
 def _looks_encrypted(head: bytes) -> bool:

@@ -16,7 +16,14 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from soravec.errors import UnreadableVideo
-from soravec.video.container import DECODER_ERRORS, MAX_PIXELS, OpenedVideo, open_video, translated
+from soravec.video.container import (
+    DECODER_ERRORS,
+    MAX_PIXELS,
+    OpenedVideo,
+    encrypted,
+    open_video,
+    translated,
+)
 
 SAME_INSTANT_SECONDS = 0.0006
 """A picture that begins this little after an instant is on show then: Matroska and FLV round times to
@@ -214,6 +221,9 @@ class PictureSource:
                 self._error = error
                 self.warnings.append(f"reading stopped early ({_said(error)})")
                 packet = None
+            # Decoding it need not fail: what comes out may be noise.
+            if packet is not None and packet.has_sidedata("encryption_info"):
+                raise encrypted(self.path)
             try:
                 # An empty packet at the end makes the decoder hand over what it holds back.
                 frames = self._stream.codec_context.decode(packet)
