@@ -92,7 +92,9 @@ def test_urls_are_refused(url):
         probe(url)
 
 
-@pytest.mark.parametrize("name", ["concat:a.mp4|b.mp4", "subfile,,start,0,end,9,,:a.mp4", "data:,x"])
+@pytest.mark.parametrize(
+    "name", ["concat:a.mp4|b.mp4", "subfile,,start,0,end,9,,:a.mp4", "data:,x"]
+)
 def test_names_that_look_like_protocols_are_names(tmp_path, monkeypatch, numbered_video, name):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(MissingVideo):
@@ -198,10 +200,34 @@ def test_damage_raises_nothing_foreign(write_file, video_dir, suffix, seed):
         content = content[: rng.integers(len(content) // 4, len(content))]
     path = write_file(f"mutant.{suffix}", bytes(content))
     sampling = (EveryFrame(), AtRate(3), Uniform(4), Keyframes())[seed % 4]
+    message = ""
     try:
         with VideoReader(path, max_pixels=1_000_000) as reader:
             for frames in reader.read(sampling, size=(32, 32), batch_size=8):
                 assert np.all(np.diff(frames.seconds) > 0)
             assert np.all(reader.shots.bounds[:, 1] > reader.shots.bounds[:, 0])
     except SoravecError as error:
-        assert "\n" not in str(error)
+        message = str(error)
+    assert "\n" not in message
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_odd_files_are_read_or_refused_by_name(data_dir):
+    outcomes = {}
+    for path in sorted((data_dir / "odd").iterdir()):
+        if path.suffix == ".csv":
+            continue
+        try:
+            with VideoReader(path) as reader:
+                end = reader.info.start_seconds + 3.0
+                num_frames = sum(len(f) for f in reader.read(EveryFrame(), end_seconds=end))
+                outcomes[path.name] = "read" if num_frames else "nothing"
+        except SoravecError as error:
+            outcomes[path.name] = type(error).__name__
+    kinds = set(outcomes.values())
+    assert kinds <= {"read", "UnreadableVideo", "EncryptedVideo", "NoVideoStream"}, outcomes
+    protected = {name for name, kind in outcomes.items() if kind == "EncryptedVideo"}
+    assert protected == {
+        name for name in outcomes if "drm" in name or "enc" in name.split("__")[-1]
+    }

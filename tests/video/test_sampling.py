@@ -9,6 +9,8 @@ from soravec.video import AtRate, AtSeconds, Uniform
 
 def test_at_rate_counts_from_the_start_without_adding_up_errors():
     assert list(islice(AtRate(2).instants(10.0), 3)) == [10.0, 10.5, 11.0]
+    far = list(islice(AtRate(2).instants(10.0, after=1e9), 3))
+    assert far[0] < 1e9 <= far[-1]
     assert next(islice(AtRate(3).instants(0.0), 3000, None)) == 1000.0
 
 

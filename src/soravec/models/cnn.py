@@ -16,8 +16,8 @@ TIMM_PREFIX = "timm/"
 class FrameCnn(nn.Module):
     """Turn pictures into feature vectors.
 
-    Scaling, normalisation and the change of axes happen here and nowhere else, so that a caller hands
-    over the bytes that it decoded.
+    Scaling, normalisation and the change of axes happen here and nowhere else, so that a caller
+    hands over the bytes that it decoded.
 
     Args:
         config: Which network, how it is pooled, and the mean and deviation it expects.
@@ -54,8 +54,8 @@ class FrameCnn(nn.Module):
         network = cast(timm.models.MobileNetV3, self.network)  # any network of timm has these two
         maps = network.forward_features(images)  # (B, C, h, w)
         if self.config.pool == "head":
-            return cast(Tensor, network.forward_head(maps, pre_logits=True))  # (B, C)
-        return cast(Tensor, maps.mean(dim=(2, 3)))  # (B, C)
+            return network.forward_head(maps, pre_logits=True)  # (B, C)
+        return maps.mean(dim=(2, 3))  # (B, C)
 
 
 def create_network(
@@ -89,5 +89,7 @@ def create_network(
     if getattr(network, "output_fmt", "NCHW") != "NCHW" or not hasattr(network, "forward_head"):
         raise ModelError(f"{architecture}: not a CNN whose last layer is a (B, C, H, W) map")
     if pool == "average" and hasattr(network, "prune_intermediate_layers"):
-        network.prune_intermediate_layers(1, prune_norm=False, prune_head=True)
+        network.prune_intermediate_layers(  # type: ignore[operator]  # some of timm's have it
+            1, prune_norm=False, prune_head=True
+        )
     return network

@@ -48,6 +48,7 @@ def save_model(encoder: SoraEncoder, folder: Path, *, card: str, half: bool = Tr
     encoder.eval()
     weights = round_weights(encoder, half=half)
     save_file(dict(weights), folder / WEIGHTS_FILE)
+    (folder / WEIGHTS_FILE).chmod(0o644)  # it is written for its owner alone
     export_cnn(encoder, folder / CNN_FILE)
     export_temporal(encoder, folder / TEMPORAL_FILE)
     feature_id = feature_identity(_under(weights, _CNN), encoder.config.cnn)

@@ -16,13 +16,13 @@ _HOLD = 100.0  # a gate this far open or shut is exactly 1 or 0 in float32
 class TemporalModel(nn.Module):
     """Project every frame's features, and read them in order.
 
-    Both parts see features of unit length. The RNN sees them standardised, with two numbers about time:
-    the logarithm of the seconds since the previous frame, and 1 for the first frame of a segment (one
-    whose elapsed time is 0), for which the logarithm is given as 0.
+    Both parts see features of unit length. The RNN sees them standardised, with two numbers about
+    time: the logarithm of the seconds since the previous frame, and 1 for the first frame of a
+    segment (one whose elapsed time is 0), for which the logarithm is given as 0.
 
-    The recurrent part of LRCN (Donahue et al., "Long-term Recurrent Convolutional Networks for Visual
-    Recognition and Description", 2015, https://arxiv.org/abs/1411.4389); departures are listed at
-    `soravec.models.sora.SoraEncoder`.
+    The recurrent part of LRCN (Donahue et al., "Long-term Recurrent Convolutional Networks for
+    Visual Recognition and Description", 2015, https://arxiv.org/abs/1411.4389); departures are
+    listed at `soravec.models.sora.SoraEncoder`.
 
     Args:
         config: Sizes and kind of the cell.
@@ -65,11 +65,11 @@ class TemporalModel(nn.Module):
             features: (B, T, C) float32, as the CNN gave them.
             elapsed_seconds: (B, T) time since the previous frame, 0 for the first of a segment.
             mask: (B, T) 1 for a frame, 0 for padding, which stands only at the end.
-            state: (L, B, S) state before the first frame; for an LSTM output and cell, concatenated.
+            state: (L, B, S) before the first frame; for an LSTM output and cell, concatenated.
 
         Returns:
-            `appearance` (B, T, A), unit length, and `reading` (B, T, M), both 0 at padding; `new_state`
-            (L, B, S) after the last frame, which is `state` where there is none.
+            `appearance` (B, T, A), unit length, and `reading` (B, T, M), both 0 at padding;
+            `new_state` (L, B, S) after the last frame, which is `state` where there is none.
         """
         unit = F.normalize(features, dim=-1)  # (B, T, C)
         present = mask.unsqueeze(-1)  # (B, T, 1)
@@ -87,8 +87,8 @@ class TemporalModel(nn.Module):
 class RecurrentLayer(nn.Module):
     """One recurrent layer whose state stands still at padding.
 
-    Padding enters as one more input with a fixed weight that shuts the gates, so that the state after
-    the last step is that of the last frame in every engine, with no loop in the graph.
+    Padding enters as one more input with a fixed weight that shuts the gates, so that the state
+    after the last step is that of the last frame in every engine, with no loop in the graph.
 
     Args:
         kind: The cell.
@@ -103,7 +103,7 @@ class RecurrentLayer(nn.Module):
         self.kind = kind
         cell = nn.LSTM if kind == "lstm" else nn.GRU
         self.cell = cell(input_dim, hidden_dim, batch_first=True)
-        gates = torch.zeros(self.cell.weight_ih_l0.shape[0], 1)
+        gates = torch.zeros((4 if kind == "lstm" else 3) * hidden_dim, 1)
         gates[hidden_dim : 2 * hidden_dim] = _HOLD  # GRU: update gate; LSTM: forget gate
         if kind == "lstm":
             gates[:hidden_dim] = -_HOLD  # input gate
@@ -113,13 +113,8 @@ class RecurrentLayer(nn.Module):
         """Return outputs (B, T, H) and the new state (B, S) for a series (B, T, I)."""
         padding = 1 - mask.unsqueeze(-1)  # (B, T, 1)
         series = torch.cat([series, padding], dim=-1)  # (B, T, I + 1)
-        cell = self.cell
-        weights = [
-            torch.cat([cell.weight_ih_l0, self.hold], dim=1),
-            cell.weight_hh_l0,
-            cell.bias_ih_l0,
-            cell.bias_hh_l0,
-        ]
+        to_gates, *others = self.cell.all_weights[0]
+        weights = [torch.cat([to_gates, self.hold], dim=1), *others]
         options = (True, 1, 0.0, self.training, False, True)  # biases, layers, ..., batch first
         if self.kind == "gru":
             outputs, last = torch.gru(series, state.unsqueeze(0), weights, *options)
@@ -137,7 +132,7 @@ class RecurrentLayer(nn.Module):
 def encode_time(elapsed_seconds: Tensor) -> Tensor:
     """Return (B, T, 2): the logarithm of the elapsed time, and 1 where there is none.
 
-    Times are limited to [0.001, 1000] seconds. Example: 0, 0.5 and 1 give (0, 1), (-0.693, 0), (0, 0).
+    Times are limited to [0.001, 1000] s. Example: 0, 0.5 and 1 give (0, 1), (-0.693, 0), (0, 0).
     """
     limited = elapsed_seconds.clamp(SHORTEST_SECONDS, LONGEST_SECONDS)
     first = (elapsed_seconds <= 0).to(elapsed_seconds.dtype)  # (B, T)

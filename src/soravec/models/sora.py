@@ -12,14 +12,14 @@ from soravec.runtime.config import ModelConfig
 class SoraEncoder(nn.Module):
     """Frames to a segment vector: CNN per frame, RNN over time.
 
-    After LRCN (Donahue et al., "Long-term Recurrent Convolutional Networks for Visual Recognition and
-    Description", 2015, https://arxiv.org/abs/1411.4389, section 3): a CNN applied to each frame, and a
-    recurrent network over its features.
+    After LRCN (Donahue et al., "Long-term Recurrent Convolutional Networks for Visual Recognition
+    and Description", 2015, https://arxiv.org/abs/1411.4389, section 3): a CNN applied to each
+    frame, and a recurrent network over its features.
 
     Departures: the vector holds the mean of projected frame features (appearance) beside the RNN's
-    reading (motion), so that an inner product splits into the two; a GRU by default, where LRCN has an
-    LSTM; the RNN also sees the time between frames; it is trained without labels, while the CNN stands
-    still; there is no classifier, and optical flow is not used.
+    reading (motion), so that an inner product splits into the two; a GRU by default, where LRCN has
+    an LSTM; the RNN also sees the time between frames; it is trained without labels, while the CNN
+    stands still; there is no classifier, and optical flow is not used.
 
     Args:
         config: What the model is.

@@ -1,1 +1,1 @@
-""""""
+"""Learning (extra `train`): at present the pretraining of `sora-mini`."""

@@ -1,9 +1,9 @@
 """Teach a small CNN what ImageNet CNNs say of pictures, without ImageNet.
 
-Function matching (Beyer et al., "Knowledge distillation: A good teacher is patient and consistent", 2022,
-https://arxiv.org/abs/2106.05237): student and teachers see the same strongly varied and mixed view.
-Departures: the views come from few photographs (see `soravec.training.patches`), an embedding is matched
-beside the classes, and a view with its answers is used several times.
+Function matching (Beyer et al., "Knowledge distillation: A good teacher is patient and consistent",
+2022, https://arxiv.org/abs/2106.05237): student and teachers see the same strongly varied and mixed
+view. Departures: the views come from few photographs (see `soravec.training.patches`), an embedding
+is matched beside the classes, and a view with its answers is used several times.
 """
 
 import json
@@ -91,6 +91,11 @@ class Student(nn.Module):
         self.register_buffer("embedding_mean", torch.zeros(teacher.embedding_dim))
         self.register_buffer("embedding_std", torch.ones(teacher.embedding_dim))
 
+    def standardise(self, embeddings: Tensor) -> None:
+        """Take mean and deviation of the teacher's embeddings (N, E) from a sample."""
+        self.embedding_mean.copy_(embeddings.float().mean(0))
+        self.embedding_std.copy_(embeddings.float().std(0).clamp(min=0.05))
+
     def forward(
         self, views: Tensor, embeddings: Tensor, logits: Tensor, config: DistillConfig
     ) -> dict[str, Tensor]:
@@ -126,12 +131,6 @@ def distill(  # noqa: PLR0915  # the loop is meant to be read in one piece
     torch.manual_seed(config.seed)
     student = Student(cnn, teacher)
     average = Student(FrameCnn(cnn.config), teacher)
-    held_out = make_chunk(photos[1], teacher, config, round_number=-1)
-    bank: list[Bank] = []
-    first = make_chunk(photos[0], teacher, config, round_number=0)
-    student.embedding_mean.copy_(first.embeddings.float().mean(0))
-    student.embedding_std.copy_(first.embeddings.float().std(0).clamp(min=0.05))
-    average.load_state_dict(student.state_dict())
     optimizer = _optimizer(student, config)
     number, step, spent = 0, 0, 0.0
     checkpoint = out / "distill.pt"
@@ -141,12 +140,19 @@ def distill(  # noqa: PLR0915  # the loop is meant to be read in one piece
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         number, step, spent = state["round"], state["step"], state["spent"]
-        recent = range(max(0, number - config.bank_chunks + 1), number)
-        bank = [make_chunk(photos[0], teacher, config, round_number=i) for i in recent]
     budget = 60 * config.minutes if config.minutes else float("inf")
+    if number >= config.rounds or spent >= budget:
+        cnn.load_state_dict(average.cnn.state_dict())
+        return cnn.eval()
+    held_out = make_chunk(photos[1], teacher, config, round_number=-1)
+    recent = range(max(0, number - config.bank_chunks + 1), number)
+    bank = [make_chunk(photos[0], teacher, config, round_number=i) for i in recent]
     while number < config.rounds and spent < budget:
         began = time.monotonic()
-        new = first if number == 0 else make_chunk(photos[0], teacher, config, round_number=number)
+        new = make_chunk(photos[0], teacher, config, round_number=number)
+        if number == 0:
+            student.standardise(new.embeddings)
+            average.load_state_dict(student.state_dict())
         bank = [*bank, new][-config.bank_chunks :]
         random = torch.Generator().manual_seed(config.seed * 100_003 + number)
         num_steps = max(1, config.chunk * config.reuse // config.batch)
@@ -171,7 +177,7 @@ def distill(  # noqa: PLR0915  # the loop is meant to be read in one piece
         spent += time.monotonic() - began
         line = {"round": number, "step": step, "minutes": round(spent / 60, 2), **sums}
         line |= {f"held_out_{k}": v for k, v in measure(average, held_out, config).items()}
-        _log(line, out / "distill.jsonl")
+        log_line(line, out / "distill.jsonl")
         state = {
             "student": student.state_dict(),
             "average": average.state_dict(),
@@ -266,7 +272,8 @@ def _average(average: nn.Module, model: nn.Module, decay: float) -> None:
             mean.lerp_(value, 1 - decay)
 
 
-def _log(line: Mapping[str, Any], path: Path) -> None:
+def log_line(line: Mapping[str, Any], path: Path) -> None:
+    """Log a line, and append it to a file of JSON lines."""
     rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in line.items()}
     logger.info("%s", rounded)
     with path.open("a", encoding="utf-8") as file:

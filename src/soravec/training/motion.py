@@ -1,7 +1,7 @@
 """Generated clips: a camera moves over a photograph, and things move in front of it.
 
-A `Move` says what happens without saying over which photograph, so that the same move can be seen over
-two of them.
+A `Move` says what happens without saying over which photograph, so that the same move can be seen
+over two of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ class Move:
     shake: float
     """Deviation of the camera's tremor, in view widths."""
     objects: tuple[tuple[float, ...], ...]
-    """One line per object: x, y, velocity in x and y, size, all in view widths; swing and its pace."""
+    """Per object: x, y, velocity in x and y, size, all in view widths; swing and its pace."""
     pace: float
     """Exponent of the course of time: 1 is steady, 2 speeds up, 0.5 slows down."""
     seed: int

@@ -1,7 +1,8 @@
 """Strongly varied views of few photographs: the material of distillation.
 
-One photograph, cut and bent in enough ways, teaches the early and middle layers of a network nearly as
-much as many do (Asano, Saeed, "The Augmented Image Prior", 2023, https://arxiv.org/abs/2112.00725).
+One photograph, cut and bent in enough ways, teaches the early and middle layers of a network nearly
+as much as many do (Asano, Saeed, "The Augmented Image Prior", 2023,
+https://arxiv.org/abs/2112.00725).
 """
 
 from collections.abc import Sequence
@@ -57,7 +58,7 @@ def sample_patches(
     """
     views = np.empty((num, size, size, 3), np.uint8)
     for i in range(num):
-        views[i] = cut_view(photos[rng.integers(len(photos))], size, rng)
+        views[i] = cut_view(photos[int(rng.integers(len(photos)))], size, rng)
     if not mix:
         return views
     partners = rng.permutation(num)
@@ -155,7 +156,7 @@ def degrade(view: Image, rng: np.random.Generator) -> Image:
     if kind < 0.35:
         noise = rng.standard_normal((size // 2, size // 2, 1), np.float32) * rng.uniform(4, 16)
         full = np.tile(cv2.resize(noise, (size, size))[..., None], 3)
-        return np.clip(view + full, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(view + full, 0, 255), np.uint8)
     return view
 
 

@@ -1,34 +1,65 @@
 """`python -m soravec.training.pretrain`: from photographs and teachers to a model folder.
 
 Three stages, each resumable: the CNN is distilled, the projection is fitted, the RNN is trained on
-generated camera motion.
+generated camera motion. The folder `model` inside the output is what becomes `sora-mini`.
 """
 
 import argparse
+import json
 import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from soravec.models.cnn import FrameCnn
-from soravec.runtime.config import CnnConfig
-from soravec.training.distill import DistillConfig, distill
-from soravec.training.patches import load_photos, split_photos
+from soravec.models.export import save_model
+from soravec.models.sora import SoraEncoder
+from soravec.runtime.config import CnnConfig, ModelConfig, SamplingConfig, TemporalConfig
+from soravec.runtime.encoder import load
+from soravec.training.card import write_card
+from soravec.training.distill import DistillConfig, describe, distill
+from soravec.training.measure import choose_weight, measure_motion
+from soravec.training.motion import MotionClips, make_clips
+from soravec.training.patches import Image, Pyramid, load_photos, split_photos
+from soravec.training.projection import (
+    fit_projection,
+    photo_features,
+    set_projection,
+    view_features,
+)
 from soravec.training.teachers import MobileNets
+from soravec.training.temporal import TemporalTraining, train_temporal
+from soravec.types import Frames
 
 logger = logging.getLogger(__name__)
 
 ARCHITECTURE = "timm/mobilenetv3_small_100"
 FEATURE_DIM = 576
+APPEARANCE_DIM = 256
+MOTION_DIM = 128
+INPUT_SIZES = (160, 192, 224)
+"""Pixels down and across that are tried; the held-out photographs decide."""
+NUM_VIEWS = 20_000
+"""Views that the projection is fitted to."""
+
+Split = tuple[Sequence[Pyramid], Sequence[Pyramid]]
 
 
 def main() -> None:
     """Read the command line and pretrain."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--teachers", type=Path, required=True, help="folder of TFLite networks")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--minutes", type=float, default=45.0, help="time for the CNN")
+    parser.add_argument("--moves", type=int, default=1600, help="generated clips for the RNN")
+    parser.add_argument("--steps", type=int, default=3000, help="updates of the RNN")
     parser.add_argument("--seed", type=int, default=0, help="of everything")
     parser.add_argument("--resume", action="store_true", help="go on where the last run stopped")
     args = parser.parse_args()
@@ -39,6 +70,104 @@ def main() -> None:
     cnn = FrameCnn(CnnConfig(ARCHITECTURE, FEATURE_DIM))
     config = DistillConfig(rounds=1000, minutes=args.minutes, seed=args.seed)
     distill(cnn, MobileNets(args.teachers), photos, args.out, config=config, resume=args.resume)
+    figures: dict[str, Any] = {"distillation": describe(config)}
+    encoder = fit_appearance(cnn, photos, figures, seed=args.seed)
+    training = TemporalTraining(steps=args.steps, seed=args.seed)
+    fit_motion(encoder, photos, args.out, figures, training, moves=args.moves, resume=args.resume)
+    (args.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
+    card = write_card(figures, len(photos[0]), len(photos[1]))
+    save_model(encoder, args.out / "model", card=card)
+    logger.info("the model is in %s", args.out / "model")
+
+
+def fit_appearance(
+    cnn: FrameCnn, photos: Split, figures: dict[str, Any], *, seed: int
+) -> SoraEncoder:
+    """Choose the input size, fit the projection, and return the encoder with an untrained RNN."""
+    best: tuple[float, SoraEncoder] | None = None
+    for size in INPUT_SIZES:
+        cnn.config = replace(cnn.config, height=size, width=size)
+        rng = np.random.default_rng([seed, 1])
+        held_out = photo_features(cnn, photos[1], 40, rng)
+        features = view_features(cnn, photos[0], NUM_VIEWS // len(INPUT_SIZES), rng)
+        projection, scores = fit_projection(features, APPEARANCE_DIM, held_out)
+        figures[f"appearance_{size}"] = {**scores, "strength": projection.strength}
+        logger.info("input %d: %s", size, figures[f"appearance_{size}"])
+        score = max(value for name, value in scores.items() if name.startswith("strength"))
+        if best is not None and score <= best[0]:
+            continue
+        torch.manual_seed(seed)
+        encoder = SoraEncoder(_config(cnn.config), cnn)
+        set_projection(encoder.temporal.projection, projection)  # type: ignore[arg-type]
+        encoder.temporal.feature_mean.copy_(torch.from_numpy(projection.mean))
+        encoder.temporal.feature_scale.copy_(torch.from_numpy(1 / projection.std.clip(1e-4)))
+        best = score, encoder
+    assert best is not None
+    figures["input_size"] = best[1].config.cnn.height
+    cnn.config = best[1].config.cnn
+    return best[1].eval()
+
+
+def fit_motion(
+    encoder: SoraEncoder,
+    photos: Split,
+    out: Path,
+    figures: dict[str, Any],
+    training: TemporalTraining,
+    *,
+    moves: int,
+    resume: bool,
+) -> None:
+    """Train the RNN, measure it on held-out photographs, and set the weight of motion."""
+    learn = cached_clips(encoder, photos[0], moves, out / "clips.npz", training.seed, resume=resume)
+    judge = cached_clips(
+        encoder, photos[1], max(moves // 8, 64), out / "held.npz", training.seed + 1, resume=resume
+    )
+    began = time.monotonic()
+    history = train_temporal(encoder.temporal, learn, out, config=training, resume=resume)
+    weight, weights = choose_weight(encoder.temporal, judge)
+    figures["motion"] = {
+        **measure_motion(encoder.temporal, judge),
+        "first_loss": float(np.mean(history[:50])),
+        "last_loss": float(np.mean(history[-50:])),
+        "minutes": (time.monotonic() - began) / 60,
+        "moves": len(learn.kind),
+        "held_out_moves": len(judge.kind),
+    }
+    figures["weights"] = weights
+    figures["motion_weight"] = weight
+    logger.info("motion: %s; weight %s", figures["motion"], weight)
+    config = encoder.config
+    encoder.config = replace(config, temporal=replace(config.temporal, motion_weight=weight))
+    encoder.temporal.config = encoder.config.temporal
+
+
+def cached_clips(
+    encoder: SoraEncoder,
+    photos: Sequence[Pyramid],
+    num: int,
+    path: Path,
+    seed: int,
+    *,
+    resume: bool,
+) -> MotionClips:
+    """Return generated clips, read by the exported CNN, as it will read video; kept in `path`."""
+    if resume and path.is_file():
+        with np.load(path) as stored:
+            return MotionClips(**stored)
+    folder = path.parent / "untrained"
+    save_model(encoder, folder, card="# An intermediate step\n")
+    reader = load(folder)
+    size = encoder.config.cnn.height
+
+    def extract(frames: Image) -> NDArray[np.float32]:
+        return reader.features(Frames(frames, np.zeros(len(frames)))).astype(np.float32)
+
+    clips = make_clips(photos, num, extract, size, seed=seed)
+    np.savez(
+        path, features=clips.features, seconds=clips.seconds, kind=clips.kind, photo=clips.photo
+    )
+    return clips
 
 
 def prepare_cpu() -> None:
@@ -46,6 +175,17 @@ def prepare_cpu() -> None:
     torch.backends.mkldnn.conv.fp32_precision = "bf16"  # type: ignore[attr-defined]
     torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # type: ignore[attr-defined]
     torch.set_flush_denormal(True)
+
+
+def _config(cnn: CnnConfig) -> ModelConfig:
+    return ModelConfig(
+        name="sora-mini",
+        cnn=cnn,
+        temporal=TemporalConfig(appearance_dim=APPEARANCE_DIM, motion_dim=MOTION_DIM),
+        sampling=SamplingConfig(),
+        description="Small CNN and GRU, distilled on 111 photographs; works offline",
+        licence="Apache-2.0",
+    )
 
 
 if __name__ == "__main__":

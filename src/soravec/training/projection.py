@@ -35,9 +35,9 @@ def fit_projection(
 ) -> tuple[Projection, dict[str, float]]:
     """Return the projection onto `dim` components, and what was measured for each strength.
 
-    Whitening divides a component by `(variance + floor) ** (strength / 2)`, the floor being the mean
-    variance of the components left out, so that noise is not blown up. The strength is the one of the
-    best mean average precision in finding other views of the same held-out photograph.
+    Whitening divides a component by `(variance + floor) ** (strength / 2)`, the floor being the
+    mean variance of the components left out, so that noise is not blown up. The strength is the one
+    of the best mean average precision in finding other views of the same held-out photograph.
 
     Args:
         features: (N, C) of training views.

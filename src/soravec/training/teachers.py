@@ -1,6 +1,5 @@
 """ImageNet CNNs that teach: what they say of a picture, as targets for a student."""
 
-import sys
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soravec.errors import ModelError
+from soravec.runtime.engine import import_openvino
 
 EMBEDDER_FILE = "mobilenet_v1_1.0_224_quant_embedding_extractor.tflite"
 CLASSIFIER_FILE = "mobilenet_v2_1.0_224_quant.tflite"
@@ -32,9 +32,9 @@ class Teacher(Protocol):
 class MobileNets:
     """MobileNetV1's embedding and MobileNetV2's logits, from 8-bit TFLite files, run by OpenVINO.
 
-    Inside the files every layer is followed by a quantisation. It is replaced here by its clamp and its
-    scale, so that the networks run in bfloat16, which is several times faster and agrees with the
-    quantised outputs.
+    Inside the files every layer is followed by a quantisation. It is replaced here by its clamp and
+    its scale, so that the networks run in bfloat16, which is several times faster and agrees with
+    the quantised outputs.
 
     Args:
         folder: Where `EMBEDDER_FILE` and `CLASSIFIER_FILE` lie.
@@ -49,7 +49,7 @@ class MobileNets:
         self._classify = _compile(folder / CLASSIFIER_FILE)
 
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return embeddings (N, 1024) and logits (N, 1001), float16, of (N, 224, 224, 3) uint8 RGB."""
+        """Return embeddings (N, 1024) and logits (N, 1001), float16, of (N, 224, 224, 3) uint8."""
         return _run(self._embed, images), _run(self._classify, images)
 
 
@@ -63,9 +63,7 @@ def _run(network: Any, images: NDArray[np.uint8]) -> NDArray[Any]:
 
 
 def _compile(path: Path) -> Any:
-    # OpenVINO's telemetry opens a socket when it is imported; None in its place prevents the import.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino as ov
+    ov = import_openvino()
     from openvino import opset13 as ops
 
     core = ov.Core()

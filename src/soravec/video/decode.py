@@ -26,8 +26,8 @@ from soravec.video.container import (
 )
 
 SAME_INSTANT_SECONDS = 0.0006
-"""A picture that begins this little after an instant is on show then: Matroska and FLV round times to
-milliseconds, and sums of fractions are off by less."""
+"""A picture that begins this little after an instant is on show then: Matroska and FLV round times
+to milliseconds, and sums of fractions are off by less."""
 
 MIN_JUMP_SECONDS = 1.5
 """Below this distance decoding goes on, so that cuts are seen where they are: see docs/video.md."""
@@ -40,10 +40,9 @@ _UNTIMED = frozenset(
 )
 """Bare streams without timestamps, in which a jump would lose count."""
 
-
 _WITHOUT_PTS = frozenset({"avi"})
-"""Containers that store the order of decoding only. FFmpeg guesses their PTS wrong with two B-frames
-in a row; the DTS under which a frame is handed out is in order and evenly spaced."""
+"""Containers that store the order of decoding only. With two B-frames in a row FFmpeg guesses their
+PTS wrong; the DTS under which a frame is handed out is in order and evenly spaced."""
 
 
 class Picture(NamedTuple):
@@ -211,6 +210,23 @@ class PictureSource:
     def _decode(self) -> Iterator[VideoFrame]:
         """Yield frames as the decoder gives them; a packet that fails is passed over."""
         self._error: BaseException | None = None
+        for packet in self._packets():
+            try:
+                frames = self._stream.codec_context.decode(packet)
+                if packet is not None:
+                    self._note_keyframe(packet)
+            except av.EOFError:
+                return
+            except DECODER_ERRORS as error:
+                self._error = error
+                self._num_bad_packets += 1
+                continue
+            for frame in frames:
+                if frame.key_frame or not self.keyframes_only:
+                    yield frame
+
+    def _packets(self) -> Iterator["Packet[VideoStream] | None"]:
+        """Yield packets; the last is empty or None: the decoder hands over what it holds back."""
         packets = self._opened.container.demux(self._stream)
         while True:
             try:
@@ -220,26 +236,12 @@ class PictureSource:
             except DECODER_ERRORS as error:
                 self._error = error
                 self.warnings.append(f"reading stopped early ({_said(error)})")
-                packet = None
-            # Decoding it need not fail: what comes out may be noise.
-            if packet is not None and packet.has_sidedata("encryption_info"):
+                yield None
+                return
+            # Decoding an encrypted packet need not fail: what comes out may be noise.
+            if packet.has_sidedata("encryption_info"):
                 raise encrypted(self.path)
-            try:
-                # An empty packet at the end makes the decoder hand over what it holds back.
-                frames = self._stream.codec_context.decode(packet)
-                if packet is not None:
-                    self._note_keyframe(packet)
-            except av.EOFError:
-                return
-            except DECODER_ERRORS as error:
-                self._error = error
-                self._num_bad_packets += 1
-                frames = []
-            for frame in frames:
-                if frame.key_frame or not self.keyframes_only:
-                    yield frame
-            if packet is None:
-                return
+            yield packet
 
     def _timed(self, frame: VideoFrame) -> Picture:
         """Give a frame its seconds, counting on from the last where the container is silent."""

@@ -40,9 +40,14 @@ def read_image(
         MissingVideo: No such file.
         NotAllowed: Not a picture of these kinds.
         TooLarge: More than `max_pixels` pixels.
-        UnreadableVideo: Damaged.
+        UnreadableVideo: Damaged, or too large for its size to be known.
     """
-    frame = _decoded(path, max_pixels)
+    demuxer = _demuxer(path)
+    try:
+        frame = _decoded(path, demuxer, max_pixels)
+    except NotAllowed as error:  # what a video would be told, of a file that begins as a picture
+        cause = f"the picture is damaged, or has more than {max_pixels} pixels"
+        raise UnreadableVideo(path, cause, "Copy it again, or raise max_pixels.") from error
     rotation = round(frame.rotation / 90) * 90 % 360
     shown = (frame.height, frame.width) if rotation % 180 == 0 else (frame.width, frame.height)
     images = np.empty((1, *(size or shown), 3), np.uint8)
@@ -51,9 +56,8 @@ def read_image(
     return Frames(images, np.zeros(1))
 
 
-def _decoded(path: str | Path, max_pixels: int) -> av.VideoFrame:
+def _decoded(path: str | Path, demuxer: str, max_pixels: int) -> av.VideoFrame:
     """Decode the only frame of a picture."""
-    demuxer = _demuxer(path)
     with (
         open_container(
             path, max_pixels=max_pixels, containers=demuxer, format_name=demuxer

@@ -237,8 +237,9 @@ class _Pass:
             begins = picture.seconds - SAME_INSTANT_SECONDS
             if wanted < begins:
                 yield held
-                while wanted < begins:
-                    wanted = next(instants, inf)
+                if isinstance(self._sampling, AtRate):  # a damaged time may lie years ahead
+                    instants = self._sampling.instants(self._start, after=begins)
+                wanted = next((instant for instant in instants if instant >= begins), inf)
                 if wanted == inf:
                     return
             held = picture

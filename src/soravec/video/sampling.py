@@ -37,9 +37,10 @@ class AtRate:
         if not (math.isfinite(self.fps) and self.fps > 0):
             raise QueryError(f"AtRate takes a positive number of frames per second, not {self.fps}")
 
-    def instants(self, start_seconds: float) -> Iterator[float]:
-        """Yield the instants from `start_seconds` on, without end."""
-        for number in itertools.count():
+    def instants(self, start_seconds: float, *, after: float = -math.inf) -> Iterator[float]:
+        """Yield the instants from `start_seconds` on, without end; `after` spares earlier ones."""
+        first = (max(after, start_seconds) - start_seconds) * self.fps
+        for number in itertools.count(max(0, math.floor(first) - 1)):
             yield start_seconds + number / self.fps
 
 

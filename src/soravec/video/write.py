@@ -27,7 +27,7 @@ _SPEED = {
     "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
     "libvpx": {"deadline": "realtime", "cpu-used": "8"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "row-mt": "0"},
-    "libsvtav1": {"preset": "12"},
+    "libsvtav1": {"preset": "8"},
 }
 
 
