@@ -63,7 +63,8 @@ def measure(store, vectors, keys, queries, share, rng):
         found.append(len(got & set(exact.tolist())) / 10)
     p50, p95 = np.percentile(seconds, [50, 95]) * 1000
     print(
-        f"{share:>6.0%} of videos: recall@10 {np.mean(found):.4f}, p50 {p50:.1f} ms, p95 {p95:.1f} ms"
+        f"{share:>6.0%} of videos: recall@10 {np.mean(found):.4f},"
+        f" p50 {p50:.1f} ms, p95 {p95:.1f} ms"
     )
 
 
