@@ -38,8 +38,8 @@ fast: $(VENV)/dev
 wheel: $(VENV)/dev ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
-pretrain: $(VENV)/dev ## Train sora-mini again: make pretrain PHOTOS=DIR TEACHERS=DIR
-	$(BIN)/python -m soravec.training.pretrain --photos "$(PHOTOS)" --teachers "$(TEACHERS)" --out runs/sora-mini
+pretrain: $(VENV)/dev ## Train sora-mini again (resumes): make pretrain PHOTOS=DIR TEACHERS=DIR
+	$(BIN)/python -m soravec.training.pretrain --photos "$(PHOTOS)" --teachers "$(TEACHERS)" --out runs/sora-mini --resume
 
 lock: $(UV) ## Resolve the requirement files again
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --upgrade requirements/build.in -o requirements/build.txt

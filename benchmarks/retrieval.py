@@ -1,8 +1,8 @@
 """Precision@1 and mAP by label on labelled clips, beside frozen ImageNet CNNs.
 
-The data is a folder with `manifest.csv` (path, label, group), as a UCF101 subset has. A clip answers
-a query if it has the same label; clips of the query's own group (cut from the same source video)
-are left out. All methods see the same frames: 2 per second, the whole picture.
+The data is a folder with `manifest.csv` (path, label, group), as a UCF101 subset has. A clip is
+right for a query if it has the same label; clips of the query's own group (cut from the same source
+video) are left out. All methods see the same frames: 2 per second, the whole picture.
 
     python benchmarks/retrieval.py --data DIR [--weights DIR] [--model NAME|DIR]
 """

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from soravec.errors import ModelError
+from soravec.models.build import build_model
 from soravec.models.cnn import FrameCnn, create_network
 from soravec.models.export import load_encoder, round_weights, save_model
 from soravec.models.rnn import TemporalModel, encode_time
@@ -58,9 +59,10 @@ def test_unknown_network_names_the_nearest():
         create_network("timm/resnet_18")
 
 
-def test_a_network_that_is_no_cnn_is_refused():
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_a_network_that_is_no_cnn_is_refused(name, tmp_path):
     with pytest.raises(ModelError, match="not a CNN"):
-        create_network("timm/vit_tiny_patch16_224")
+        build_model(name, tmp_path, pretrained=False)
 
 
 def test_time_is_a_logarithm_and_a_mark_for_the_first():

@@ -44,7 +44,7 @@ def build_model(
     _, height, width = given["input_size"]
     config = CnnConfig(
         architecture=TIMM_PREFIX + cnn.removeprefix(TIMM_PREFIX),
-        feature_dim=_feature_dim(network, height, width),
+        feature_dim=_feature_dim(cnn, network, height, width),
         height=height,
         width=width,
         fit="crop",
@@ -97,8 +97,10 @@ def _load(network: nn.Module, path: Path) -> None:
 
 
 @torch.no_grad()
-def _feature_dim(network: nn.Module, height: int, width: int) -> int:
+def _feature_dim(cnn: str, network: nn.Module, height: int, width: int) -> int:
     maps = network.forward_features(torch.zeros(1, 3, height, width))  # type: ignore[operator]
+    if maps.ndim != 4:
+        raise ModelError(f"{cnn}: not a CNN, whose last layer is a (B, C, H, W) map")
     features = network.forward_head(maps, pre_logits=True)  # type: ignore[operator]
     return int(features.shape[1])
 

@@ -1,0 +1,269 @@
+"""Training: a few steps lower the loss, and a resumed run equals an uninterrupted one."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from soravec.errors import ModelError
+from soravec.models.cnn import FrameCnn
+from soravec.models.rnn import TemporalModel
+from soravec.runtime.config import CnnConfig, TemporalConfig
+from soravec.training.distill import DistillConfig, distill, schedule
+from soravec.training.losses import contrast_loss, distillation_loss, embedding_loss
+from soravec.training.motion import KINDS, STEPS, make_clips, make_move, render
+from soravec.training.patches import load_photos, sample_patches, split_photos, warp
+from soravec.training.projection import fit_projection, mean_average_precision, project
+from soravec.training.temporal import (
+    TemporalTraining,
+    collate,
+    disturbed,
+    sample_view,
+    train_temporal,
+)
+
+CNN = CnnConfig("timm/mobilenetv3_small_050", 288, height=32, width=32)
+
+
+class ColourTeacher:
+    """Says of a picture its mean colour in four quarters, and which channel is strongest."""
+
+    embedding_dim = 12
+    num_classes = 3
+    size = 32
+
+    def __call__(self, images):
+        quarters = images.reshape(len(images), 2, 16, 2, 16, 3).mean(axis=(2, 4)) / 255
+        logits = images.mean(axis=(1, 2)) / 16
+        return quarters.reshape(-1, 12).astype(np.float16), logits.astype(np.float16)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        coarse = rng.integers(0, 256, (5, 6, 3), np.uint8)
+        picture = cv2.resize(coarse, (160, 120), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"{i:02}.png"), picture)
+    return load_photos(folder)
+
+
+def small_config(**changes):
+    config = DistillConfig(
+        rounds=3, chunk=64, reuse=2, batch=16, bank_chunks=2, bank_size=32, sizes=((1.0, 32),)
+    )
+    return replace(config, **changes)
+
+
+def train(photos, out, **changes):
+    torch.manual_seed(0)
+    config = small_config(**{k: v for k, v in changes.items() if k != "resume"})
+    return distill(
+        FrameCnn(CNN),
+        ColourTeacher(),
+        split_photos(photos),
+        out,
+        config=config,
+        resume=changes.get("resume", False),
+    )
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_photographs_are_held_out_and_never_shared(photos):
+    kept, held = split_photos(photos)
+    assert (len(kept), len(held)) == (11, 1)
+    assert not {id(p) for p in kept} & {id(p) for p in held}
+
+
+def test_a_folder_without_photographs_is_an_error(tmp_path):
+    with pytest.raises(ModelError, match="no photographs"):
+        load_photos(tmp_path)
+
+
+def test_views_are_the_same_for_the_same_seed(photos):
+    kept, _ = split_photos(photos)
+    first, again, other = (
+        sample_patches(kept, 6, 24, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    assert first.shape == (6, 24, 24, 3)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_an_unturned_view_at_full_size_is_the_photograph(photos):
+    photo = photos["00.png"]
+    height, width = photo[0].shape[:2]
+    view = warp(photo, (width / 2, height / 2), (1.0, 1.0), 0.0, (height, width))
+    assert np.array_equal(view, photo[0])
+
+
+def test_training_lowers_the_loss(photos, tmp_path):
+    train(photos, tmp_path, rounds=4)
+    log = lines(tmp_path / "distill.jsonl")
+    assert [line["round"] for line in log] == [1, 2, 3, 4]
+    assert log[-1]["loss"] < 0.8 * log[0]["loss"]
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(photos, tmp_path, monkeypatch):
+    whole = train(photos, tmp_path / "whole")
+    rounds = []
+
+    def interrupt(state, path, save=torch.save):
+        save(state, path)
+        rounds.append(state["round"])
+
+    monkeypatch.setattr(torch, "save", interrupt)
+
+    def stop(self, target, replace=type(tmp_path).replace):
+        replace(self, target)
+        if len(rounds) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(tmp_path), "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(photos, tmp_path / "parts")
+    resumed = train(photos, tmp_path / "parts", resume=True)
+    ours, theirs = lines(tmp_path / "whole/distill.jsonl"), lines(tmp_path / "parts/distill.jsonl")
+    drop = {"minutes"}
+    assert [{k: v for k, v in line.items() if k not in drop} for line in ours] == [
+        {k: v for k, v in line.items() if k not in drop} for line in theirs
+    ]
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name])
+
+
+def test_the_learning_rate_warms_up_and_falls():
+    assert schedule(0.01) == pytest.approx(0.5)
+    assert schedule(0.02) == pytest.approx(1.0)
+    assert schedule(0.51) == pytest.approx(0.5)
+    assert schedule(1.0) == pytest.approx(0.0)
+
+
+def test_losses_are_zero_where_student_and_teacher_agree():
+    logits, vectors = torch.randn(4, 7), torch.nn.functional.normalize(torch.randn(4, 6), dim=-1)
+    assert float(distillation_loss(logits, logits, 2.0)) == pytest.approx(0, abs=1e-6)
+    assert float(embedding_loss(vectors, 3 * vectors)) == pytest.approx(0, abs=1e-6)
+    right = float(contrast_loss(vectors, vectors, -vectors[:, None], 0.05))
+    wrong = float(contrast_loss(vectors, vectors.flip(0), vectors[:, None], 0.05))
+    assert right < wrong
+
+
+def test_average_precision_by_hand():
+    # nearest to row 0: 1 (same), 2, 3; to row 2: 3 (same) first, and so on
+    vectors = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]])
+    assert mean_average_precision(vectors, np.array([0, 0, 1, 1])) == pytest.approx(1.0)
+    assert mean_average_precision(vectors, np.array([0, 1, 0, 1])) == pytest.approx(5 / 12)
+
+
+def test_a_projection_keeps_the_components_that_vary():
+    rng = np.random.default_rng(0)
+    features = (rng.normal(size=(400, 2)) @ rng.normal(size=(2, 10)) + 5).astype(np.float32)
+    labels = np.repeat(np.arange(4), 5)
+    fitted, scores = fit_projection(features, 2, (features[:20], labels))
+    assert project(features, fitted).shape == (400, 2)
+    assert set(scores) > {"unprojected", "strength_0.0", "strength_1.0"}
+    full = fit_projection(features, 10, (features[:20], labels))[0]
+    assert project(features, full)[:, 2:].std() < 0.05 * project(features, full)[:, :2].std()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_clip_moves_unless_it_is_still(photos, kind):
+    rng = np.random.default_rng(3)
+    frames, seconds = render(make_move(rng, kind), (photos["00.png"], photos["01.png"]), 32, rng)
+    assert frames.shape == (STEPS, 32, 32, 3)
+    assert (np.diff(seconds) > 0).all()
+    change = np.abs(np.diff(frames.astype(int), axis=0)).max()
+    assert (change == 0) == (kind == "still")
+
+
+def clips_of_colour(photos, num):
+    def extract(frames):
+        small = frames.reshape(len(frames), 4, 8, 4, 8, 3).mean(axis=(2, 4))
+        return small.reshape(len(frames), -1).astype(np.float32)
+
+    return make_clips(list(photos.values()), num, extract, 32, seed=0)
+
+
+def test_views_are_read_with_their_times(photos):
+    clips = clips_of_colour(photos, 8)
+    assert clips.features.shape == (8, 3, STEPS, 48)
+    rng = np.random.default_rng(0)
+    views = [sample_view(f[0], s[0], rng, drop=0.1) for f, s in zip(clips.features, clips.seconds)]
+    assert all(len(features) == len(seconds) >= 4 for features, seconds in views)
+    features, elapsed, mask = collate(views)
+    assert features.shape[:2] == elapsed.shape == mask.shape
+    assert not elapsed[:, 0].any()
+    assert torch.allclose(elapsed.sum(1), torch.tensor([s[-1] - s[0] for _, s in views]))
+
+
+def test_times_run_backwards_with_the_frames():
+    features = np.arange(3, dtype=np.float16)[:, None]
+    seconds = np.array([0, 1, 4], np.float32)
+    backwards, _, still = disturbed(features, seconds, np.random.default_rng(0))
+    assert backwards[0][:, 0].tolist() == [2, 1, 0]
+    assert backwards[1].tolist() == [0, 3, 4]
+    assert len(np.unique(still[0])) == 1
+
+
+def test_the_rnn_learns_and_resumes(photos, tmp_path):
+    clips = clips_of_colour(photos, 32)
+    config = TemporalTraining(steps=24, groups=2, log_every=12)
+
+    def run(out, *, steps=24, resume=False):
+        torch.manual_seed(0)
+        model = TemporalModel(TemporalConfig(16, 8, hidden_dim=24), 48)
+        history = train_temporal(
+            model, clips, out, config=replace(config, steps=steps), resume=resume
+        )
+        return model, history
+
+    model, history = run(tmp_path / "whole")
+    assert np.mean(history[-6:]) < np.mean(history[:6])
+    # A run that stopped: its checkpoint of update 12 stands where the whole run passed it.
+    state = torch.load(tmp_path / "whole/temporal.pt", weights_only=True)
+    assert state["history"] == history
+    resumed, again = run(tmp_path / "whole", resume=True)
+    assert again == history
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name])
+
+
+def test_the_rnn_goes_on_where_it_stopped(photos, tmp_path, monkeypatch):
+    clips = clips_of_colour(photos, 32)
+    config = TemporalTraining(steps=8, groups=2, log_every=4)
+
+    def run(out, *, resume=False):
+        torch.manual_seed(0)
+        model = TemporalModel(TemporalConfig(16, 8, hidden_dim=24), 48)
+        return train_temporal(model, clips, out, config=config, resume=resume)
+
+    whole = run(tmp_path / "whole")
+
+    def stop(self, target, replace=type(tmp_path).replace):
+        replace(self, target)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(tmp_path), "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "parts")
+    assert run(tmp_path / "parts", resume=True) == pytest.approx(whole, abs=1e-6)
+
+
+def test_the_core_needs_no_pytorch():
+    code = (
+        "import sys; sys.modules['torch'] = None; sys.modules['timm'] = None;"
+        "import soravec.runtime.encoder, soravec.runtime.folder, soravec.library, soravec.cli"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
