@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from soravec.errors import ModelError
+from soravec.models import export
 from soravec.models.build import build_model
 from soravec.models.cnn import FrameCnn, create_network
 from soravec.models.export import load_encoder, round_weights, save_model
@@ -20,6 +21,13 @@ CNN = CnnConfig("timm/mobilenetv3_small_050", 288, height=48, width=64)
 def tiny_config(**temporal):
     sizes = {"appearance_dim": 24, "motion_dim": 12, "hidden_dim": 20, **temporal}
     return ModelConfig("tiny", CNN, TemporalConfig(**sizes))
+
+
+@pytest.fixture
+def without_onnx(monkeypatch):
+    """Write empty graphs: what a test of weights and identities needs not wait for."""
+    for name in ("export_cnn", "export_temporal"):
+        monkeypatch.setattr(export, name, lambda encoder, path: path.write_bytes(b""))
 
 
 @pytest.fixture(scope="module", params=["gru", "lstm"])
@@ -128,7 +136,7 @@ def test_an_inner_product_splits_into_appearance_and_motion(pooling):
 
 @torch.no_grad()
 @pytest.mark.parametrize("half", [True, False])
-def test_a_folder_reloads_exactly(tmp_path, half):
+def test_a_folder_reloads_exactly(tmp_path, half, without_onnx):
     torch.manual_seed(0)
     encoder = SoraEncoder(tiny_config(motion_weight=0.1))
     written = save_model(encoder, tmp_path / "tiny", card="# tiny\n", half=half)
@@ -140,7 +148,7 @@ def test_a_folder_reloads_exactly(tmp_path, half):
     assert (again.feature_id, again.space_id) == (written.feature_id, written.space_id)
 
 
-def test_identities_change_with_what_they_name(tmp_path):
+def test_identities_change_with_what_they_name(tmp_path, without_onnx):
     torch.manual_seed(0)
     encoder = SoraEncoder(tiny_config())
     first = save_model(encoder, tmp_path, card="# a\n")
@@ -156,7 +164,7 @@ def test_identities_change_with_what_they_name(tmp_path):
     assert third.space_id != second.space_id
 
 
-def test_weights_that_do_not_fit_are_refused(tmp_path):
+def test_weights_that_do_not_fit_are_refused(tmp_path, without_onnx):
     save_model(SoraEncoder(tiny_config()), tmp_path, card="# tiny\n")
     path = tmp_path / "config.json"
     config = json.loads(path.read_text())
@@ -174,7 +182,7 @@ def test_a_weight_beyond_float16_is_refused():
         round_weights(encoder, half=True)
 
 
-def test_sora_mini_is_small_and_its_identities_are_those_of_its_weights(tmp_path):
+def test_sora_mini_is_small_and_its_identities_are_those_of_its_weights(tmp_path, without_onnx):
     folder = find_model("sora-mini")
     assert folder.size_bytes <= 12_000_000
     again = save_model(load_encoder(folder.path), tmp_path, card="# again\n")

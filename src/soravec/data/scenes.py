@@ -67,19 +67,24 @@ def _red_desert(rng: np.random.Generator) -> Field:
 
 
 def _harbour_at_night(rng: np.random.Generator) -> Field:
-    x, y = _grid()
+    _, y = _grid()
     wave = _noise(rng, 1.8, stretch=(1, 7))
     image = _ramp(
         0.3 + 0.12 * wave + 0.1 * np.cos(2 * np.pi * y), ((3, 5, 16), (10, 20, 48), (34, 52, 90))
     )
     colours = np.array([(255, 214, 130), (255, 170, 70), (255, 90, 60), (160, 220, 255)], float)
-    for _ in range(46):
-        cx, cy = rng.uniform(0, 1, 2)
-        dx, dy = _wrapped(x - cx), _wrapped(y - cy)
-        lamp = np.exp(-(dx**2 + dy**2) / (2 * 0.0045**2)) + 0.35 * np.exp(-np.hypot(dx, dy) / 0.02)
-        trail = np.exp(-np.abs(dx + 0.004 * wave) / 0.006) * np.exp(-dy / 0.09) * (dy > 0)
-        glow = lamp + 0.5 * trail * (0.7 + 0.5 * wave)
-        image += glow[..., None] * colours[rng.integers(4)]
+    for _ in range(110):
+        # Only the neighbourhood of a lamp is touched: the glow above it and the trail below.
+        at = rng.integers(0, WORLD, 2)
+        rows, cols = np.arange(-48, 240) + at[0], np.arange(-64, 65) + at[1]
+        down, across = np.arange(-48, 240)[:, None], np.arange(-64, 65)[None, :]
+        area = np.ix_(rows % WORLD, cols % WORLD)
+        distance = np.hypot(across, down)
+        lamp = np.exp(-(distance**2) / 40) + 0.35 * np.exp(-distance / 16)
+        trail = np.exp(-np.abs(across + 5 * wave[area]) / 6 - down / 70.0) * (down > 0)
+        glow = lamp + 0.5 * trail * (0.7 + 0.5 * wave[area])
+        fade = np.clip((240 - down) / 60, 0, 1) * np.clip((64 - np.abs(across)) / 20, 0, 1)
+        image[area] += (glow * fade)[..., None] * colours[rng.integers(4)]
     return image
 
 
@@ -152,7 +157,7 @@ def _flower_meadow(rng: np.random.Generator) -> Field:
 
 def _sunset_clouds(rng: np.random.Generator) -> Field:
     _, y = _grid()
-    height = 0.5 - 0.5 * np.cos(2 * np.pi * y)
+    height = 0.5 - 0.5 * np.cos(2 * np.pi * 3 * y)
     image = _ramp(height, ((255, 196, 92), (250, 120, 70), (176, 66, 110), (70, 44, 110)))
     clouds = np.clip(0.5 + 0.55 * _noise(rng, 2.1, stretch=(1, 3)), 0, 1)[..., None]
     tint = _ramp(height, ((255, 232, 180), (255, 170, 140), (150, 80, 140), (90, 66, 140)))
@@ -225,11 +230,6 @@ def _grid() -> tuple[Field, Field]:
     """Return x and y of every pixel, in [0, 1)."""
     y, x = np.mgrid[0:WORLD, 0:WORLD] / WORLD
     return x, y
-
-
-def _wrapped(difference: Field) -> Field:
-    """Bring a difference of places into [-0.5, 0.5)."""
-    return (difference + 0.5) % 1.0 - 0.5
 
 
 def _noise(
