@@ -35,7 +35,8 @@ two on two CPU cores: a first honest version, not a strong one.
 - **Photographs**: {num_photos + num_held_out} under free licences (CLIC 2025 set, Unsplash License; Kodak
   PhotoCD, unrestricted use; PDImages, CC0 1.0), {num_held_out} of them held out to choose settings by.
 - **Teachers**, whose outputs it learned to match: MobileNetV1 1.0/224 (embedding) and MobileNetV2
-  1.0/224 (classes), trained on ImageNet by others, 8-bit TFLite, Apache-2.0.
+  1.0/224 (classes), trained on ImageNet by others, 8-bit TFLite, Apache-2.0
+  (files and hashes: docs/training.md).
 - **Video**: none. Camera and object motion were generated over the photographs.
 
 No video, no label and no face data set was trained on. Nothing was tuned on the video that it is
@@ -43,8 +44,8 @@ measured on.
 
 ## Training
 
-`make pretrain PHOTOS=DIR TEACHERS=DIR`, seed {distillation["seed"]}, {distillation["minutes"]:g} minutes for the CNN,
-{motion["minutes"]:.1f} for the GRU, on two CPU cores.
+`make pretrain PHOTOS=DIR TEACHERS=DIR`, seed {distillation["seed"]}, {distillation["minutes"]:g} minutes for the CNN and
+{motion["steps"]} updates for the GRU, on two CPU cores.
 
 1. *CNN*: function matching on strongly varied and mixed views of the photographs (Beyer et al. 2022;
    Asano and Saeed 2023).

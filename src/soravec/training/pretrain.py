@@ -7,7 +7,6 @@ generated camera motion. The folder `model` inside the output is what becomes `s
 import argparse
 import json
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -123,14 +122,13 @@ def fit_motion(
     judge = cached_clips(
         encoder, photos[1], max(moves // 8, 64), out / "held.npz", training.seed + 1, resume=resume
     )
-    began = time.monotonic()
     history = train_temporal(encoder.temporal, learn, out, config=training, resume=resume)
     weight, weights = choose_weight(encoder.temporal, judge)
     figures["motion"] = {
         **measure_motion(encoder.temporal, judge),
         "first_loss": float(np.mean(history[:50])),
         "last_loss": float(np.mean(history[-50:])),
-        "minutes": (time.monotonic() - began) / 60,
+        "steps": len(history),
         "moves": len(learn.kind),
         "held_out_moves": len(judge.kind),
     }
