@@ -69,12 +69,13 @@ def generated(folder, rng):
 
 
 def joined(folder, rng, data):
-    """Write four videos of 20 real clips each."""
+    """Write four videos of 20 real clips each, every clip in one video only."""
     clips = sorted(data.rglob("*.avi")) if data is not None else []
+    order = rng.permutation(len(clips))
     videos = []
-    for number in range(4 if clips else 0):
+    for number in range(4 if len(clips) >= 80 else 0):
         path = folder / f"joined{number}.mp4"
-        join_clips([clips[i] for i in rng.choice(len(clips), 20, replace=False)], path)
+        join_clips([clips[i] for i in order[20 * number : 20 * number + 20]], path)
         videos.append(path)
     return videos
 

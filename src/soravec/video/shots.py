@@ -2,8 +2,8 @@
 
 The method is the content detector of PySceneDetect (Castellano, https://www.scenedetect.com, BSD
 3-Clause): the mean absolute change of hue, saturation and value between neighbouring frames, cut at
-27, and cuts closer than 0.6 s merged. Departures: it looks at a picture 64 pixels wide, and measures
-the 0.6 s in PTS seconds, not in frames. Fewer bits per colour would be faster still, but shift the
+27, and cuts closer than 0.6 s merged. Departures: it looks at a picture 64 pixels wide, and the
+0.6 s are PTS seconds, not frames. Fewer bits per colour would be faster still, but shift the
 hue of dull pictures: with 5 or 6 bits 3 of 170 cuts were missed or made up.
 """
 
