@@ -56,6 +56,12 @@ class MotionClips:
     photo: NDArray[np.int64]
     """(N,) photograph of views 0 and 1."""
 
+    def first(self, num: int) -> "MotionClips":
+        """Return the first `num` moves."""
+        return MotionClips(
+            self.features[:num], self.seconds[:num], self.kind[:num], self.photo[:num]
+        )
+
 
 def make_move(rng: np.random.Generator, kind: str) -> Move:
     """Return a random move of a kind."""

@@ -122,6 +122,7 @@ def fit_motion(
     judge = cached_clips(
         encoder, photos[1], max(moves // 8, 64), out / "held.npz", training.seed + 1, resume=resume
     )
+    figures["motion_untrained"] = measure_motion(encoder.temporal, judge)
     history = train_temporal(encoder.temporal, learn, out, config=training, resume=resume)
     weight, weights = choose_weight(encoder.temporal, judge)
     figures["motion"] = {
@@ -132,6 +133,7 @@ def fit_motion(
         "moves": len(learn.kind),
         "held_out_moves": len(judge.kind),
     }
+    figures["motion_seen"] = measure_motion(encoder.temporal, learn.first(len(judge.kind)))
     figures["weights"] = weights
     figures["motion_weight"] = weight
     logger.info("motion: %s; weight %s", figures["motion"], weight)
