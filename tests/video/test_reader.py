@@ -8,7 +8,16 @@ import psutil
 import pytest
 
 from soravec.errors import QueryError
-from soravec.video import AtRate, AtSeconds, EveryFrame, Keyframes, Uniform, VideoReader, probe
+from soravec.video import (
+    AtRate,
+    AtSeconds,
+    EveryFrame,
+    Keyframes,
+    Uniform,
+    VideoReader,
+    VideoWriter,
+    probe,
+)
 from soravec.video.write import repeat_video
 
 from ..conftest import FPS, HEIGHT, WIDTH, number_of, numbered_image, write_numbered
@@ -239,3 +248,12 @@ def test_memory_does_not_grow_with_length(tmp_path, numbered_video):
         assert num_frames == times * 10
     assert growth[50][1][1] < growth[5][1][1] + 500_000
     assert growth[50][0] < growth[5][0] + 8_000_000
+
+
+def test_a_thousand_times_a_second_each_comes_once(read, tmp_path):
+    with VideoWriter(tmp_path / "fast.mp4", width=WIDTH, height=HEIGHT, fps=5000) as writer:
+        for number in range(20):
+            writer.write(numbered_image(number))
+    got = read(tmp_path / "fast.mp4", EveryFrame())
+    assert numbers_of(got.images) == list(range(20))
+    assert np.all(np.diff(got.seconds) > 0)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scenedetect import ContentDetector, detect
 
-from soravec.data.generated import SCENES, Motion, render
+from soravec.data.generated import SCENES, Motion, join_clips, render
 from soravec.data.scenes import paint
 from soravec.types import Shots
 from soravec.video import AtRate, EveryFrame, Keyframes, VideoWriter, plan_segments
@@ -67,6 +67,33 @@ def test_the_reference_agrees(read, cut_video):
     path, _ = cut_video
     reference = [float(start.seconds) for start, _ in detect(str(path), ContentDetector())]
     assert read(path, EveryFrame()).shots.bounds[:, 0] == pytest.approx(reference, abs=1e-3)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_cuts_of_real_clips_are_those_of_the_reference(read, data_dir, tmp_path):
+    clips = np.random.default_rng(4).permutation(sorted(data_dir.glob("actions/*/*_c01.avi")))
+    spans = join_clips(clips[:40], tmp_path / "joined.mp4")
+    found = read(tmp_path / "joined.mp4", AtRate(2), size=(32, 32)).shots.bounds[1:, 0]
+    path = str(tmp_path / "joined.mp4")
+    reference = [float(start.seconds) for start, _ in detect(path, ContentDetector())][1:]
+    joints = [start for start, _ in spans[1:]]
+    agreed = sum(np.abs(found - cut).min() < 0.05 for cut in reference)
+    met = sum(np.abs(found - joint).min() < 0.05 for joint in joints)
+    f1 = 2 * agreed / (len(found) + len(reference))
+    print(f"F1 {f1:.3f} to the reference; {met} of {len(joints)} joints met")  # noqa: T201
+    assert f1 >= 0.97
+    assert met >= len(joints) - 1
+
+
+def test_a_cut_between_dull_pictures_is_seen(read, tmp_path):
+    rng = np.random.default_rng(3)
+    noise = rng.integers(-3, 4, (2, 96, 128, 3))
+    with VideoWriter(tmp_path / "dull.mp4", width=128, height=96, fps=25) as writer:
+        for number in range(60):
+            grey = (60, 62, 64) if number < 30 else (118, 110, 104)
+            writer.write(np.clip(np.array(grey) + noise[number % 2], 0, 255).astype(np.uint8))
+    assert read(tmp_path / "dull.mp4", AtRate(2)).shots.bounds[:, 0].tolist() == [0.0, 1.2]
 
 
 def test_short_shots_join_their_neighbour():

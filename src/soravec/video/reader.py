@@ -192,22 +192,23 @@ class _Pass:
 
     def _in_span(self) -> Iterator[Picture]:
         """Yield the pictures on show during the span, and let the cut detector see each."""
-        self._source.jump(self._start)
+        start = self._start  # as asked: `sampled` moves its own to the first picture
+        self._source.jump(start)
         before: Picture | None = None
         for picture in self._source:
             if picture.seconds >= self._end - SAME_INSTANT_SECONDS:
                 break
-            if picture.seconds <= self._start + SAME_INSTANT_SECONDS:
+            if picture.seconds <= start + SAME_INSTANT_SECONDS:
                 before = picture
                 continue
             if before is not None:
-                yield self._seen(_shown_from(self._start, before))
+                yield self._seen(_shown_from(start, before))
                 before = None
             yield self._seen(picture)
         else:
             self._exhausted = True
-        if before is not None and (not self._exhausted or before.end_seconds > self._start):
-            yield self._seen(_shown_from(self._start, before))
+        if before is not None and (not self._exhausted or before.end_seconds > start):
+            yield self._seen(_shown_from(start, before))
 
     def _seen(self, picture: Picture) -> Picture:
         with translated(self._source.path):

@@ -2,9 +2,9 @@
 
 The method is the content detector of PySceneDetect (Castellano, https://www.scenedetect.com, BSD
 3-Clause): the mean absolute change of hue, saturation and value between neighbouring frames, cut at
-27, and cuts closer than 0.6 s merged. Departures: it looks at a picture 64 pixels wide, and the
-0.6 s are PTS seconds, not frames. Fewer bits per colour would be faster still, but shift the
-hue of dull pictures: with 5 or 6 bits 3 of 170 cuts were missed or made up.
+27, and cuts closer than 0.6 s merged. Departures: it looks at a picture 64 pixels wide, and takes
+frames whose red, green and blue hardly change, and the 0.6 s in PTS seconds, not in frames.
+Fewer bits per colour would be as fast, but turn the hue of dull pictures: cuts are missed.
 """
 
 from math import ceil
@@ -24,7 +24,10 @@ MIN_SHOT_SECONDS = 0.5
 """A shorter shot joins its neighbour."""
 
 _WIDTH = 64
-_BATCH_SIZE = 4  # as many frames as stay in the processor's cache while they are scored
+_BATCH_SIZE = 8
+_CALM = 10.0
+"""Mean absolute change of red, green and blue below which a frame is no cut: nine in ten frames of
+real clips. Their cuts begin at 22."""
 
 # Division by table; 0 / 0 counts as 0. The half rounds where the fraction is cut off.
 _HALF = np.float32(0.5)
@@ -59,17 +62,17 @@ class CutDetector:
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
         self._seconds: list[float] = []
-        self._tiny: NDArray[np.uint8] | None = None
-        self._last_colours: NDArray[np.uint8] | None = None
+        self._tiny: NDArray[np.uint8] | None = None  # (1 + batch, 3, h, w), the first from before
         self._filter = _MergeFilter()
 
     def add(self, seconds: float, frame: VideoFrame) -> None:
         """Look at the next frame."""
         if self._tiny is None:
             height = min(max(8, round(_WIDTH * frame.height / max(frame.width, 1))), 2 * _WIDTH)
-            self._tiny = np.empty((3, _BATCH_SIZE, height, _WIDTH), np.uint8)
-        self._shrink(frame, self._tiny[:, len(self._seconds)])
+            self._tiny = np.empty((1 + _BATCH_SIZE, 3, height, _WIDTH), np.uint8)
+            self._shrink(frame, self._tiny[0])
         self._seconds.append(seconds)
+        self._shrink(frame, self._tiny[len(self._seconds)])
         if len(self._seconds) == _BATCH_SIZE:
             self._score()
 
@@ -98,20 +101,26 @@ class CutDetector:
         """Score the collected frames against their predecessors, all at once."""
         if self._tiny is None or not self._seconds:
             return
-        colours = _hsv(self._tiny[:, : len(self._seconds)])  # (3, T, h, w)
-        before = colours[:, :1] if self._last_colours is None else self._last_colours
-        before = np.concatenate([before, colours[:, :-1]], axis=1)
-        change = np.maximum(colours, before) - np.minimum(colours, before)
-        scores = change.mean(axis=(0, 2, 3))
-        for seconds, score in zip(self._seconds, scores, strict=True):
-            self._filter.add(seconds, bool(score >= CUT_THRESHOLD))
-        self._last_colours = colours[:, -1:]
+        count = len(self._seconds)
+        before, after = self._tiny[:count], self._tiny[1 : count + 1]
+        above = _change(before, after) >= _CALM
+        if above.any():
+            above[above] = _change(_hsv(before[above]), _hsv(after[above])) >= CUT_THRESHOLD
+        for seconds, is_above in zip(self._seconds, above.tolist(), strict=True):
+            self._filter.add(seconds, is_above)
+        self._tiny[0] = after[-1]
         self._seconds.clear()
 
 
+def _change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the mean absolute difference of each pair of pictures, (T, 3, h, w) to (T,)."""
+    difference = np.maximum(before, after) - np.minimum(before, after)
+    return np.asarray(difference.mean(axis=(1, 2, 3)))
+
+
 def _hsv(gbr: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return hue (0-179), saturation and value (0-255) of green, blue and red, (3, ...) each."""
-    green, blue, red = gbr.astype(np.int16)
+    """Return hue (0-179), saturation and value (0-255) of green, blue, red: (T, 3, h, w)."""
+    green, blue, red = gbr.astype(np.int16).swapaxes(0, 1)
     value = np.maximum(np.maximum(red, green), blue)
     chroma = value - np.minimum(np.minimum(red, green), blue)
     is_red, is_green = value == red, value == green
@@ -119,11 +128,8 @@ def _hsv(gbr: NDArray[np.uint8]) -> NDArray[np.uint8]:
     sector = np.where(is_red, _HALF, np.where(is_green, _HALF + 60, _HALF + 120))
     hue = difference * _30_OVER.take(chroma) + sector
     hue += (hue < 0) * np.float32(180)
-    hsv = np.empty_like(gbr)
-    hsv[0] = hue
-    hsv[1] = chroma * _255_OVER.take(value) + _HALF
-    hsv[2] = value
-    return hsv
+    saturation = chroma * _255_OVER.take(value) + _HALF
+    return np.stack([hue, saturation, value], axis=1).astype(np.uint8)
 
 
 class _MergeFilter:
