@@ -103,6 +103,15 @@ def test_a_deleted_file_is_no_longer_found_and_comes_back_for_free(library, vide
     assert library.verify() == []
 
 
+def test_a_folder_that_is_not_there_takes_nothing_out_of_the_library(library, videos):
+    add(library, videos)
+    videos.rename(videos.with_name("unmounted"))
+    report = add(library, videos)
+    assert (report.removed, report.failed) == (0, 1)
+    assert library.search("harbour")
+    assert library.summary().absent == 0
+
+
 def test_a_changed_file_is_indexed_anew(library, videos):
     add(library, videos)
     write_scenes(videos / "harbour.mp4", [(11, 4.0)], seed=77)

@@ -146,7 +146,7 @@ class Indexer:
                 and is not among `paths` is gone.
             paths: Every video below them, absolute.
         """
-        known = {path for root in roots for path in self._catalogue.paths_below(root)}
+        known = {path for root in roots for path in self._known_below(root)}
         try:
             for outcome in self._outcomes(paths):
                 self._settle(outcome)
@@ -156,6 +156,14 @@ class Indexer:
             self._index.flush()
         self._index.optimise()
         return self._report
+
+    def _known_below(self, root: Path) -> list[str]:
+        """Return the known paths that are gone if they are not found below `root` now.
+
+        A whole folder that is not there is more likely a disk that is not mounted.
+        """
+        known = self._catalogue.paths_below(root)
+        return known if root.exists() else [path for path in known if path == str(root)]
 
     def _outcomes(self, paths: Sequence[Path]) -> Iterator[Outcome[_Job]]:
         cores = available_cores()
