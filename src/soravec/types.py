@@ -12,6 +12,24 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
+class TimedText:
+    """Words that belong to a span of a video: a subtitle, or the title of a chapter."""
+
+    start_seconds: float
+    """When they appear."""
+    end_seconds: float
+    """When they are gone; after `start_seconds`."""
+    text: str
+    """Plain text, without markup; lines are separated by a line feed."""
+    language: str = ""
+    """As the file states it, such as `en` or `chi`; empty where it does not."""
+
+    def __post_init__(self) -> None:
+        if not self.end_seconds > self.start_seconds:
+            raise ValueError(f"TimedText ends at {self.end_seconds}, not after its start")
+
+
+@dataclass(frozen=True, slots=True)
 class VideoInfo:
     """What a container says of its main video stream."""
 
@@ -24,9 +42,9 @@ class VideoInfo:
     pixel_format: str
     """FFmpeg's name of the pixel format, such as `yuv420p`."""
     width: int
-    """Pixels across, as shown: after rotation."""
+    """Pixels across, as shown: after rotation, with square pixels."""
     height: int
-    """Pixels down, as shown: after rotation."""
+    """Pixels down, as shown: after rotation, with square pixels."""
     rotation_degrees: int
     """How far a player turns the stored picture counter-clockwise: 0, 90, 180 or 270."""
     start_seconds: float
@@ -45,6 +63,24 @@ class VideoInfo:
     """Creation time from the metadata, ISO 8601, or None."""
     warnings: tuple[str, ...] = ()
     """What was odd or could not be decoded, in sentences."""
+    mirrored: bool = False
+    """Whether a player flips the stored picture left to right, before it turns it."""
+    sample_aspect_ratio: float = 1.0
+    """Width of a stored pixel over its height; 1.0 where the file does not say."""
+    interlaced: bool = False
+    """Whether the first frame is flagged as two fields, taken one after the other."""
+    color_space: str = ""
+    """FFmpeg's name of the YUV matrix, such as `bt709`; empty where the file does not say."""
+    color_range: str = ""
+    """`limited` or `full`; empty where the file does not say."""
+    color_transfer: str = ""
+    """FFmpeg's name of the transfer function, such as `smpte2084`; empty where unknown."""
+    title: str | None = None
+    """Title from the metadata."""
+    location: tuple[float, float] | None = None
+    """Where it was recorded: latitude and longitude in degrees, north and east positive."""
+    chapters: tuple[TimedText, ...] = ()
+    """Chapters of the container that have a title, in order of time."""
 
     @property
     def end_seconds(self) -> float:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from soravec.errors import LibraryError
-from soravec.types import FrameFeatures, Shots, VideoInfo
+from soravec.types import FrameFeatures, Shots, TimedText, VideoInfo
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -101,6 +101,8 @@ def unpack(header: Mapping[str, Any], arrays: Arrays) -> FrameFeatures:
     """Return features from what `pack` made of them."""
     info = dict(header["info"])
     info["warnings"] = tuple(info["warnings"])
+    info["chapters"] = tuple(TimedText(**chapter) for chapter in info.get("chapters", ()))
+    info["location"] = tuple(info["location"]) if info.get("location") else None
     return FrameFeatures(
         features=arrays["features"].astype(np.float16, copy=False),
         seconds=arrays["seconds"].astype(np.float64, copy=False),
