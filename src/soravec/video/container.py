@@ -1,12 +1,11 @@
-"""Open a local video file safely, and turn everything that goes wrong into one of our errors.
+"""Open a video safely, and turn everything that goes wrong into one of our errors.
 
 FFmpeg follows playlists, URLs and concatenation scripts unless it is told not to; here only regular
-local files in true video containers are opened, and a cap on pixels holds before decoding starts.
+files in true video containers are opened, and a cap on pixels holds before decoding starts.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 import av
@@ -16,7 +15,6 @@ from av.video.stream import VideoStream
 
 from soravec.errors import (
     EncryptedVideo,
-    MissingVideo,
     NotAllowed,
     NoVideoStream,
     SoravecError,
@@ -24,6 +22,7 @@ from soravec.errors import (
     UnreadableVideo,
     VideoError,
 )
+from soravec.video.inputs import Input, VideoSource, find_input
 
 MAX_PIXELS = 8192 * 8192
 """Pixels of one frame beyond which a file is refused: 8K with room, 256 MB as float RGB."""
@@ -31,7 +30,7 @@ MAX_PIXELS = 8192 * 8192
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h261,h263,h264,hevc,vvc,"
     "av1,obu,vc1,flv,asf,ogg,mxf,ivf,gif,rm,nut,dv,wtv,yuv4mpegpipe,mjpeg,cavsvideo,dirac,nsv,"
-    "mp3,wav,flac,aac,amr,caf,aiff"
+    "apng,mp3,wav,flac,aac,amr,caf,aiff"
 )
 """FFmpeg's names of the containers that are opened. None of them refers to another file. The audio
 ones are there so that a sound file is told apart from a damaged one."""
@@ -49,8 +48,14 @@ DECODER_ERRORS = (
 """What PyAV raises on damaged files: beside its own errors, Python's from inside its bindings."""
 
 _NOT_A_MOVING_PICTURE = (
-    Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+    Disposition.attached_pic
+    | Disposition.timed_thumbnails
+    | Disposition.still_image
+    | Disposition.dependent  # the enhancement of another stream, nothing by itself
 )
+
+IO_BUFFER_BYTES = 2**18
+"""What is read at once from a file object."""
 
 
 class OpenedVideo(NamedTuple):
@@ -61,8 +66,11 @@ class OpenedVideo(NamedTuple):
     num_video_streams: int
 
 
-def open_video(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> OpenedVideo:
-    """Open a local file and choose its main video stream; the caller closes the container.
+def open_video(source: VideoSource | Input, *, max_pixels: int = MAX_PIXELS) -> OpenedVideo:
+    """Open a video and choose its main stream; the caller closes the container.
+
+    The main stream is one that can be decoded, that the container marks as default, that has the
+    most pixels: in this order.
 
     Raises:
         MissingVideo: No such file, or not a regular one.
@@ -72,16 +80,17 @@ def open_video(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> OpenedVideo
         EncryptedVideo: The file is protected.
         UnreadableVideo: FFmpeg makes nothing of it.
     """
-    container = open_container(path, max_pixels=max_pixels)
+    where = find_input(source)
+    container = open_container(where, max_pixels=max_pixels)
     try:
-        with translated(path):
+        with translated(where):
             streams = [
                 s for s in container.streams.video if not s.disposition & _NOT_A_MOVING_PICTURE
             ]
             if not streams:
-                raise _no_video(path, container)
+                raise _no_video(where.name, container)
             stream = max(streams, key=_rank)
-            _prepare(path, container, stream, max_pixels)
+            _prepare(where.name, container, stream, max_pixels)
     except BaseException:
         container.close()
         raise
@@ -89,72 +98,54 @@ def open_video(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> OpenedVideo
 
 
 def open_container(
-    path: str | Path,
+    source: VideoSource | Input,
     *,
     max_pixels: int,
     containers: str = CONTAINERS,
     format_name: str | None = None,
 ) -> InputContainer:
-    """Open a local file as one of `containers`; the caller closes it."""
-    location = _location(path)
-    with translated(path):
+    """Open something as one of `containers`; the caller closes it."""
+    where = find_input(source)
+    with translated(where):
         return av.open(
-            # The prefix keeps FFmpeg from reading a protocol into a file's name.
-            f"file:{location}",
+            where.open(),
             "r",
             format=format_name,
             options={"max_pixels": str(max_pixels)},
             container_options={"protocol_whitelist": "file", "format_whitelist": containers},
             metadata_errors="replace",
+            buffer_size=IO_BUFFER_BYTES,
         )
 
 
 @contextmanager
-def translated(path: str | Path) -> Iterator[None]:
+def translated(source: VideoSource | Input) -> Iterator[None]:
     """Turn whatever PyAV raises inside into one of our errors."""
     try:
         yield
     except SoravecError:
         raise
     except DECODER_ERRORS as error:
-        raise _explained(path, error) from error
+        raise _explained(find_input(source), error) from error
 
 
-def _location(path: str | Path) -> Path:
-    """Return the absolute path of an existing regular file."""
-    try:
-        location = Path(path).absolute()
-        if location.is_file():
-            return location
-        exists = location.exists()
-    except (ValueError, OSError) as error:  # a NUL byte, a name that is too long
-        raise MissingVideo(path, f"not a usable file name ({error})", _CHECK_THE_PATH) from error
-    if "://" in str(path):
-        remedy = "Download it first, and give the path of the local file."
-        raise NotAllowed(path, "only local files are opened here, not URLs", remedy)
-    if exists:
-        remedy = "Give the path of one video file."
-        raise MissingVideo(path, "it is a folder or a device, not a regular file", remedy)
-    raise MissingVideo(path, "no such file", _CHECK_THE_PATH)
-
-
-_CHECK_THE_PATH = "Check the path."
-
-
-def _rank(stream: VideoStream) -> tuple[bool, int]:
-    """Order streams: what the container marks as default first, then by size of the picture."""
+def _rank(stream: VideoStream) -> tuple[bool, bool, int]:
+    """Order streams: what can be decoded first, then what is marked as default, then by size."""
+    if stream.codec_context is None:
+        return False, False, 0
     pixels = stream.codec_context.width * stream.codec_context.height
-    return bool(stream.disposition & Disposition.default), pixels
+    return True, bool(stream.disposition & Disposition.default), pixels
 
 
-def _prepare(
-    path: str | Path, container: InputContainer, stream: VideoStream, max_pixels: int
-) -> None:
+def _prepare(name: str, container: InputContainer, stream: VideoStream, max_pixels: int) -> None:
     """Refuse what is too large, and set up decoding: one thread, one stream."""
+    if stream.codec_context is None:
+        remedy = "Convert it to a codec of the table in docs/video.md, such as H.264."
+        raise UnreadableVideo(name, "its codec is not known to this FFmpeg", remedy)
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > max_pixels:
         cause = f"its frames have {width}x{height} pixels, the limit is {max_pixels}"
-        raise TooLarge(path, cause, "Scale the video down, or raise max_pixels.")
+        raise TooLarge(name, cause, "Scale the video down, or raise max_pixels.")
     # The only place where FFmpeg heeds this option while it decodes.
     stream.codec_context.options = decoder_options(width, height, max_pixels)
     # Files are decoded in parallel, frames are not: two threads on small frames are slower.
@@ -173,38 +164,38 @@ def decoder_options(width: int, height: int, max_pixels: int) -> dict[str, str]:
     return {"max_pixels": str(max_pixels + 64 * (width + height) + 64 * 64)}
 
 
-def _no_video(path: str | Path, container: InputContainer) -> NoVideoStream:
+def _no_video(name: str, container: InputContainer) -> NoVideoStream:
     """Say what was found in place of a moving picture."""
     found = sorted({"cover art" if s.type == "video" else s.type for s in container.streams})
     cause = f"no video stream (found: {', '.join(found) or 'nothing'})"
-    return NoVideoStream(path, cause, "Give a file with a moving picture.")
+    return NoVideoStream(name, cause, "Give a file with a moving picture.")
 
 
-def _explained(path: str | Path, error: BaseException) -> VideoError:
+def _explained(where: Input, error: BaseException) -> VideoError:
     """Choose our error for one that PyAV raised, looking at the first bytes of the file."""
+    name = where.name
     try:
-        with Path(path).open("rb") as file:
-            head = file.read(64 * 1024)
+        head = where.head(64 * 1024)
     except PermissionError:
-        return UnreadableVideo(path, "permission denied", "Check the permissions of the file.")
-    except OSError as reading:
-        return UnreadableVideo(path, f"it cannot be read ({reading})", "Check the disk.")
+        return UnreadableVideo(name, "permission denied", "Check the permissions of the file.")
+    except (OSError, ValueError) as reading:
+        return UnreadableVideo(name, f"it cannot be read ({reading})", "Check the disk.")
     if not head:
-        return UnreadableVideo(path, "the file is empty", "Copy or download it again.")
+        return UnreadableVideo(name, "the file is empty", "Copy or download it again.")
     if _looks_encrypted(head):
-        return encrypted(path)
+        return encrypted(name)
     kind = _refused_kind(head)
     if kind is not None:
-        return NotAllowed(path, f"it is {kind}, not a video file", "Give the video file itself.")
+        return NotAllowed(name, f"it is {kind}, not a video file", "Give the video file itself.")
     said = str(getattr(error, "strerror", None) or error or type(error).__name__)
     cause = f"damaged, truncated, or not a video (FFmpeg: {said.splitlines()[0]})"
-    return UnreadableVideo(path, cause, "Play it elsewhere to check it, and copy it again.")
+    return UnreadableVideo(name, cause, "Play it elsewhere to check it, and copy it again.")
 
 
-def encrypted(path: str | Path) -> EncryptedVideo:
+def encrypted(name: str) -> EncryptedVideo:
     """Return the error for a protected file."""
     remedy = "Decrypt it with its owner's key first."
-    return EncryptedVideo(path, "the video is encrypted", remedy)
+    return EncryptedVideo(name, "the video is encrypted", remedy)
 
 
 def _looks_encrypted(head: bytes) -> bool:

@@ -2,12 +2,11 @@
 
 A jump changes what is decoded, never what is delivered: it lands on a keyframe at or before the
 wanted instant, is checked there by the PTS that comes out, and tried from further back where the
-container led astray.
+container led astray. Times that the container leaves out or gets wrong are mended by `clock`.
 """
 
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import av
@@ -16,6 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from soravec.errors import UnreadableVideo
+from soravec.video.clock import Clock, Timed
 from soravec.video.container import (
     DECODER_ERRORS,
     MAX_PIXELS,
@@ -24,6 +24,7 @@ from soravec.video.container import (
     open_video,
     translated,
 )
+from soravec.video.inputs import Input
 
 SAME_INSTANT_SECONDS = 0.0006
 """A picture that begins this little after an instant is on show then: Matroska and FLV round times
@@ -62,7 +63,7 @@ class PictureSource:
     """Decodes one file from its beginning; iterate over it once, calling `jump` in between.
 
     Args:
-        path: A local video file.
+        where: Where the video lies.
         max_pixels: The most pixels that one frame may have.
         keyframes_only: Decode nothing but keyframes.
 
@@ -73,23 +74,22 @@ class PictureSource:
     """
 
     def __init__(
-        self, path: str | Path, *, max_pixels: int = MAX_PIXELS, keyframes_only: bool = False
+        self, where: Input, *, max_pixels: int = MAX_PIXELS, keyframes_only: bool = False
     ) -> None:
-        self.path = path
+        self.where = where
         self.max_pixels = max_pixels
         self.keyframes_only = keyframes_only
         self.jumped = keyframes_only
         self.warnings: list[str] = []
         self._num_bad_packets = 0
-        self._num_late = 0
-        self._num_untimed = 0
-        self._behind = False  # whether a jump landed before what has been given already
+        self._first_bad: str | None = None
+        self._sizes: list[tuple[float, int, int]] = []  # from when on a picture had which size
         self._last_seconds: float | None = None
-        self._clock: int | None = None
         self._pending: deque[Picture] = deque()
         self._keyframe_gap: float | None = None
         self._last_keyframe: float | None = None
         self._shortest_jump = MIN_JUMP_SECONDS
+        self._scanned: _Scan | None = None
         self._open()
         try:
             self.first = self._first()
@@ -110,18 +110,13 @@ class PictureSource:
     def __iter__(self) -> Iterator[Picture]:
         """Yield pictures whose times strictly ascend, to the end of what can be decoded."""
         while True:
-            if self._pending:
-                picture = self._pending.popleft()
-            else:
-                decoded = self._next()
-                if decoded is None:
-                    break
-                picture = decoded
+            picture = self._next()
+            if picture is None:
+                break
             if self._last_seconds is not None and picture.seconds <= self._last_seconds:
-                self._num_late += not self._behind
-                continue
-            self._behind = False
+                continue  # a jump landed before what has been given already
             self._last_seconds = picture.seconds
+            self._note_size(picture)
             yield picture
         self._summarise()
 
@@ -140,7 +135,6 @@ class PictureSource:
         if landed is None:
             return
         if position is not None and landed.seconds <= position:
-            self._behind = True
             self._shortest_jump *= 2
         else:
             self.jumped = self.jumped or position is not None
@@ -150,62 +144,92 @@ class PictureSource:
         """Return when the last packet of the file ends, without decoding; None if nothing says.
 
         The tail is read first, a second of it: behind the last packet in the order of decoding
-        there may be one that is shown later. The whole file is read only where that finds nothing.
+        there may be one that is shown later. The whole file is read only where that finds nothing,
+        or no index vouches for the times in between.
         """
-        tail = self._last_packet_end(_BEYOND_SECONDS)
+        if not self._has_index():
+            return self._scan().end_seconds
+        tail = self._scan_packets(_BEYOND_SECONDS).end_seconds
         if tail is None:
-            return self._last_packet_end(None)
-        return max(tail, self._last_packet_end(tail - 1.0) or tail)
+            return self._scan().end_seconds
+        return max(tail, self._scan_packets(tail - 1.0).end_seconds or tail)
 
-    def _last_packet_end(self, start_seconds: float | None) -> float | None:
-        """Return the latest end of the packets from the keyframe before `start_seconds` on."""
-        container, stream, _ = open_video(self.path, max_pixels=self.max_pixels)
+    def _scan(self) -> "_Scan":
+        """Return what all packets of the file say, read once."""
+        if self._scanned is None:
+            self._scanned = self._scan_packets(None)
+        return self._scanned
+
+    def _scan_packets(self, start_seconds: float | None) -> "_Scan":
+        """Read packets from the keyframe before `start_seconds` on, decoding nothing."""
+        container, stream, _ = open_video(self.where, max_pixels=self.max_pixels)
         tick = 1.0 / float(stream.average_rate or 25) / self._time_base
         # The DTS of these begin at 0, whatever the first frame is handed out under.
         origin = self.first.seconds if self._by_dts else 0.0
-        end: float | None = None
+        scan = _Scan(None, is_ordered=True)
+        last_dts, offset = None, 0.0
         try:
             if start_seconds is not None:
                 container.seek(int(start_seconds / self._time_base), stream=stream)
             for packet in container.demux(stream):
+                step = (packet.duration or tick) * self._time_base
+                if packet.dts is not None and packet.size:
+                    dts = packet.dts * self._time_base
+                    if last_dts is not None and dts < last_dts:
+                        scan = scan._replace(is_ordered=False)
+                        # As the clock does with a second recording; a slip is less than this.
+                        offset += last_dts + step - dts if last_dts - dts > 3 * step else 0.0
+                    last_dts = dts
                 stamp = packet.dts if self._by_dts else packet.pts
                 if stamp is not None:
-                    seconds = origin + (stamp + (packet.duration or tick)) * self._time_base
-                    end = seconds if end is None else max(end, seconds)
+                    end = origin + offset + stamp * self._time_base + step
+                    scan = scan._replace(end_seconds=max(end, scan.end_seconds or end))
         except DECODER_ERRORS:
-            return end
+            return scan
         finally:
             container.close()
-        return end
+        return scan
 
     def _open(self) -> None:
-        self._opened = open_video(self.path, max_pixels=self.max_pixels)
+        self._opened = open_video(self.where, max_pixels=self.max_pixels)
         self._stream: VideoStream = self._opened.stream
         self._time_base = float(self._stream.time_base or 0) or 1e-6
-        self._can_seek = self._opened.container.format.name not in _UNTIMED
-        self._by_dts = self._opened.container.format.name in _WITHOUT_PTS
+        format_name = self._opened.container.format.name
+        self._can_seek = format_name not in _UNTIMED
+        self._by_dts = format_name in _WITHOUT_PTS
         self._pts_lead = 0
         if self.keyframes_only:
             self._stream.codec_context.skip_frame = "NONKEY"
             self._pts_lead = self._guessed_lead() if self._by_dts else 0
+        self._clock: Clock[VideoFrame] = Clock(counting=format_name in _UNTIMED)
         self._decoded = self._decode()
 
     def _first(self) -> Picture:
         """Decode the first picture, or say why there is none."""
         picture = self._next()
         if picture is not None:
-            self._pending.append(picture)
+            self._pending.appendleft(picture)
             return picture
-        with translated(self.path):
+        with translated(self.where):
             if self._error is not None:
                 raise self._error
         remedy = "Play it elsewhere to check it, and copy it again."
-        raise UnreadableVideo(self.path, "not one frame could be decoded", remedy)
+        raise UnreadableVideo(self.where.name, "not one frame could be decoded", remedy)
 
     def _next(self) -> Picture | None:
         """Return the next decoded picture with its time, or None at the end."""
-        frame = next(self._decoded, None)
-        return None if frame is None else self._timed(frame)
+        while not self._pending:
+            frame = next(self._decoded, None)
+            if frame is None:
+                self._take(self._clock.finish())
+                break
+            self._take(self._timed(frame))
+        return self._pending.popleft() if self._pending else None
+
+    def _take(self, timed: Iterator[Timed[VideoFrame]]) -> None:
+        self._pending.extend(Picture(t.seconds, t.duration_seconds, t.item) for t in timed)
+        if self._clock.splices:
+            self._can_seek = False  # the container's own times mean two places from here on
 
     def _decode(self) -> Iterator[VideoFrame]:
         """Yield frames as the decoder gives them; a packet that fails is passed over."""
@@ -220,6 +244,7 @@ class PictureSource:
             except DECODER_ERRORS as error:
                 self._error = error
                 self._num_bad_packets += 1
+                self._first_bad = self._first_bad or _said(error)
                 continue
             for frame in frames:
                 if frame.key_frame or not self.keyframes_only:
@@ -240,22 +265,17 @@ class PictureSource:
                 return
             # Decoding an encrypted packet need not fail: what comes out may be noise.
             if packet.has_sidedata("encryption_info"):
-                raise encrypted(self.path)
+                raise encrypted(self.where.name)
             yield packet
 
-    def _timed(self, frame: VideoFrame) -> Picture:
-        """Give a frame its seconds, counting on from the last where the container is silent."""
+    def _timed(self, frame: VideoFrame) -> Iterator[Timed[VideoFrame]]:
+        """Give a frame to the clock; yield what is settled by it."""
         duration = (frame.duration or 0) * self._time_base
         if duration <= 0:
             rate = self._stream.average_rate or self._stream.guessed_rate
             duration = 1.0 / float(rate) if rate else 0.04
         stamp = self._stamp(frame)
-        if stamp is None:
-            # In AVI this is the decoder's remainder at the end of the file, else a bare stream.
-            self._num_untimed += not self._by_dts
-            stamp = 0 if self._clock is None else self._clock + round(duration / self._time_base)
-        self._clock = stamp
-        return Picture(stamp * self._time_base, duration, frame)
+        return self._clock.add(frame, None if stamp is None else stamp * self._time_base, duration)
 
     def _stamp(self, frame: VideoFrame) -> int | None:
         """Return the time that the container gives a frame, in its time base."""
@@ -267,7 +287,7 @@ class PictureSource:
 
     def _guessed_lead(self) -> int:
         """Return how far the guessed PTS of the first frame lies above its DTS."""
-        opened = open_video(self.path, max_pixels=self.max_pixels)
+        opened = open_video(self.where, max_pixels=self.max_pixels)
         try:
             frame = next(opened.container.decode(opened.stream))
             return 0 if frame.pts is None or frame.dts is None else frame.pts - frame.dts
@@ -293,15 +313,23 @@ class PictureSource:
         distance = seconds - position
         if distance < self._shortest_jump:
             return False
-        entries = self._stream.index_entries
-        indexed_seconds = (
-            entries[len(entries) - 1].timestamp * self._time_base if len(entries) else 0.0
-        )
-        stated_seconds = (self._stream.duration or 0) * self._time_base
-        if len(entries) > 1 and indexed_seconds >= min(seconds, max(stated_seconds - 1.0, 0.0)) > 0:
+        if self._has_index(until_seconds=seconds):
+            entries = self._stream.index_entries
             found = entries.search_timestamp(int(seconds / self._time_base))
             return found >= 0 and entries[found].timestamp * self._time_base > position
+        if not self._scan().is_ordered:
+            self._can_seek = False
+            return False
         return self._keyframe_gap is None or distance > 2 * self._keyframe_gap
+
+    def _has_index(self, until_seconds: float = _BEYOND_SECONDS) -> bool:
+        """Whether the container's own index reaches to `until_seconds`, or to the end."""
+        entries = self._stream.index_entries
+        if len(entries) <= 1:
+            return False
+        indexed_seconds = entries[len(entries) - 1].timestamp * self._time_base
+        stated_seconds = (self._stream.duration or 0) * self._time_base
+        return indexed_seconds >= min(until_seconds, max(stated_seconds - 1.0, 0.0)) > 0
 
     def _seek(self, seconds: float) -> Picture | None:
         """Seek, and return the first keyframe that comes out; None if none does."""
@@ -315,7 +343,9 @@ class PictureSource:
         frame = next((frame for frame in self._decoded if frame.key_frame), None)
         if frame is None or self._stamp(frame) is None:
             return None
-        return self._timed(frame)
+        self._clock.restart()
+        (landed,) = self._timed(frame)  # the first after a restart waits for nothing
+        return Picture(landed.seconds, landed.duration_seconds, landed.item)
 
     def _restart(self) -> Picture | None:
         """Begin the file again, for good: its seeking is not to be trusted."""
@@ -324,15 +354,44 @@ class PictureSource:
         self._can_seek = False
         return self._next()
 
+    def _note_size(self, picture: Picture) -> None:
+        """Remember when the pictures change their size."""
+        width, height = picture.frame.width, picture.frame.height
+        if not self._sizes or self._sizes[-1][1:] != (width, height):
+            self._sizes.append((picture.seconds, width, height))
+
     def _summarise(self) -> None:
         """Put what was met on the way into words, once."""
+        clock = self._clock
         if self._num_bad_packets:
-            self.warnings.append(f"packets that could not be decoded: {self._num_bad_packets}")
-        if self._num_untimed:
-            self.warnings.append("frames without timestamps: times are counted from the frame rate")
-        if self._num_late:
-            self.warnings.append(f"frames left out, their time does not advance: {self._num_late}")
-        self._num_bad_packets = self._num_untimed = self._num_late = 0
+            self.warnings.append(
+                f"packets that could not be decoded: {self._num_bad_packets}"
+                f" (the first: {self._first_bad})"
+            )
+        if clock.num_missing and not self._by_dts:  # there it is what the decoder held back
+            self.warnings.append(
+                f"frames without a time of their own, counted or put between: {clock.num_missing}"
+            )
+        if clock.num_misplaced:
+            self.warnings.append(
+                f"frames whose time did not advance, put between: {clock.num_misplaced}"
+            )
+        self.warnings += [
+            f"the times jump back at {seconds:.2f} s and are carried on from there"
+            for seconds in clock.splices
+        ]
+        if len(self._sizes) > 1:
+            sizes = ", ".join(f"{w}x{h} at {s:.2f} s" for s, w, h in self._sizes[:8])
+            self.warnings.append(f"the pictures change their size: {sizes}")
+        self._num_bad_packets = 0
+        self._clock, self._sizes = Clock(), []
+
+
+class _Scan(NamedTuple):
+    """What the packets of a file say."""
+
+    end_seconds: float | None
+    is_ordered: bool
 
 
 def _said(error: BaseException) -> str:

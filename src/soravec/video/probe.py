@@ -1,42 +1,44 @@
 """What a container says of its video, without reading further than the first frame."""
 
-from pathlib import Path
-
 from soravec.types import VideoInfo
 from soravec.video.container import MAX_PIXELS, translated
 from soravec.video.decode import PictureSource
+from soravec.video.inputs import VideoSource, find_input
 
 
-def probe(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> VideoInfo:
+def probe(
+    source: VideoSource, *, max_pixels: int = MAX_PIXELS, allow_urls: bool = False
+) -> VideoInfo:
     """Return what the container states of its main video stream.
 
     One frame is decoded: rotation stands there, and a stream without any is not a video.
 
     Args:
-        path: A local video file.
+        source: A path (also `clips.tar/clip.mp4`), bytes, a binary file object, or a URL.
         max_pixels: The most pixels that one frame may have.
+        allow_urls: Whether http and https URLs are opened.
 
     Raises:
         VideoError: One of its kinds, as the tree in `soravec.errors` tells.
     """
-    source = PictureSource(path, max_pixels=max_pixels)
+    pictures = PictureSource(find_input(source, allow_urls=allow_urls), max_pixels=max_pixels)
     try:
-        return info_of(source)
+        return info_of(pictures)
     finally:
-        source.close()
+        pictures.close()
 
 
 def info_of(source: PictureSource) -> VideoInfo:
     """Describe the file that a source has open."""
     container, stream, num_video_streams = source.opened
     frame = source.first.frame
-    with translated(source.path):
+    with translated(source.where):
         rotation = round(frame.rotation / 90) * 90 % 360
         width, height = frame.width, frame.height
         if rotation in (90, 270):
             width, height = height, width
         return VideoInfo(
-            path=str(source.path),
+            path=source.where.name,
             container=container.format.name,
             codec=stream.codec_context.codec.canonical_name,
             pixel_format=frame.format.name,
@@ -46,7 +48,7 @@ def info_of(source: PictureSource) -> VideoInfo:
             start_seconds=_start_seconds(source),
             duration_seconds=_duration_seconds(source),
             native_fps=float(stream.average_rate or stream.guessed_rate or 0.0),
-            size_bytes=Path(source.path).stat().st_size,
+            size_bytes=source.where.size_bytes,
             has_audio=bool(container.streams.audio),
             num_video_streams=num_video_streams,
             created=container.metadata.get("creation_time"),

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from itertools import chain
 from math import inf
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -13,6 +12,7 @@ from soravec.types import Frames, Shots
 from soravec.video.container import MAX_PIXELS, translated
 from soravec.video.convert import Converter, Fit
 from soravec.video.decode import SAME_INSTANT_SECONDS, Picture, PictureSource
+from soravec.video.inputs import VideoSource, find_input
 from soravec.video.probe import info_of
 from soravec.video.sampling import AtRate, AtSeconds, Keyframes, Sampling, Uniform
 from soravec.video.shots import CutDetector, shots_between
@@ -22,8 +22,9 @@ class VideoReader:
     """One open video file; use it in a `with` statement, and read one sampling at a time.
 
     Args:
-        path: A local video file.
+        source: A path (also `clips.tar/clip.mp4`), bytes, a binary file object, or a URL.
         max_pixels: The most pixels that one frame may have.
+        allow_urls: Whether http and https URLs are opened.
 
     Attributes:
         info: What the container says.
@@ -33,10 +34,12 @@ class VideoReader:
         VideoError: One of its kinds, as the tree in `soravec.errors` tells.
     """
 
-    def __init__(self, path: str | Path, *, max_pixels: int = MAX_PIXELS) -> None:
-        self._path = path
+    def __init__(
+        self, source: VideoSource, *, max_pixels: int = MAX_PIXELS, allow_urls: bool = False
+    ) -> None:
+        self._where = find_input(source, allow_urls=allow_urls)
         self._max_pixels = max_pixels
-        self._source: PictureSource | None = PictureSource(path, max_pixels=max_pixels)
+        self._source: PictureSource | None = PictureSource(self._where, max_pixels=max_pixels)
         self._fresh = True
         self._shots: Shots | None = None
         self.warnings: list[str] = []
@@ -101,7 +104,7 @@ class VideoReader:
         start = -inf if start_seconds is None else float(start_seconds)
         end = inf if end_seconds is None else float(end_seconds)
         if not start < end:
-            raise QueryError(f"{self._path}: the span from {start} s to {end} s is empty")
+            raise QueryError(f"{self._where.name}: the span from {start} s to {end} s is empty")
         shown = size or (self.info.height, self.info.width)
         converter = Converter(shown, fit, self.info.rotation_degrees)
         self._shots = None
@@ -112,11 +115,11 @@ class VideoReader:
         """Return a source at the beginning of the file: the one from opening, or a new one."""
         keyframes_only = isinstance(sampling, Keyframes)
         if self._source is None:
-            raise RuntimeError(f"{self._path}: the reader is closed")
+            raise RuntimeError(f"{self._where.name}: the reader is closed")
         if not self._fresh or keyframes_only:
             self._source.close()
             self._source = PictureSource(
-                self._path, max_pixels=self._max_pixels, keyframes_only=keyframes_only
+                self._where, max_pixels=self._max_pixels, keyframes_only=keyframes_only
             )
         self._fresh = False
         return self._source
@@ -129,7 +132,7 @@ class VideoReader:
             images = np.empty((batch_size, *converter.size, 3), np.uint8)
             seconds: list[float] = []
             for picture in chain([first], pictures):
-                with translated(self._path):
+                with translated(self._where):
                     converter.convert(picture.frame, images[len(seconds)])
                 seconds.append(picture.seconds)
                 if len(seconds) == batch_size:
@@ -163,8 +166,8 @@ class _Pass:
         first = next(pictures, None)
         if first is None:
             raise QueryError(
-                f"{self._source.path}: nothing is shown from {self._start:g} s to {self._end:g} s; "
-                f"the video begins at {self._source.first.seconds:g} s"
+                f"{self._source.where.name}: nothing is shown from {self._start:g} s to"
+                f" {self._end:g} s; the video begins at {self._source.first.seconds:g} s"
             )
         self._start = max(self._start, first.seconds)
         instants = self._instants()
@@ -205,7 +208,7 @@ class _Pass:
             yield self._seen(_shown_from(start, before))
 
     def _seen(self, picture: Picture) -> Picture:
-        with translated(self._source.path):
+        with translated(self._source.where):
             self._detector.add(picture.seconds, picture.frame)
         self._last = picture
         return picture

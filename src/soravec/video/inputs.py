@@ -1,0 +1,303 @@
+"""What a video may be read from: a file, a clip in a tar, bytes, a file object, a URL when allowed.
+
+Each becomes an `Input`, which can be opened as often as reading needs: every opening has a position
+of its own, so that a file can be looked at from two places at once.
+"""
+
+import io
+import os
+import re
+import shutil
+import tarfile
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Lock
+from typing import BinaryIO, Protocol, runtime_checkable
+
+from soravec.errors import MissingVideo, NotAllowed, UnreadableVideo
+
+VideoSource = str | Path | bytes | BinaryIO
+"""A path (also `clips.tar/clip.mp4`), the bytes of a file, a binary file object, or a URL."""
+
+
+@runtime_checkable
+class Input(Protocol):
+    """Somewhere that a video lies."""
+
+    @property
+    def name(self) -> str:
+        """What to call it: the path or URL as given, or `<bytes>`."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Its size; 0 where unknown."""
+
+    def open(self) -> str | BinaryIO:
+        """Return what FFmpeg is to open: a name with its protocol, or a new seekable file."""
+
+    def head(self, num_bytes: int) -> bytes:
+        """Return its first bytes; raises OSError where they cannot be read."""
+
+
+def find_input(source: "VideoSource | Input", *, allow_urls: bool = False) -> Input:
+    """Return where a video lies.
+
+    Args:
+        source: A path, `ARCHIVE.tar/MEMBER`, bytes, a binary file object (read from its beginning;
+            one that cannot seek is copied to a temporary file first) or a URL.
+        allow_urls: Whether http and https URLs are opened.
+
+    Raises:
+        MissingVideo: No such file or member.
+        NotAllowed: A URL that is not allowed, or a compressed tar.
+        UnreadableVideo: The archive is damaged.
+    """
+    if isinstance(source, bytes):
+        return _Memory(source)
+    if isinstance(source, str | Path):
+        if is_url(source):
+            return _remote(str(source), allow_urls=allow_urls)
+        return _local(source)
+    if not isinstance(source, Input):
+        return _Stream(source)
+    return source
+
+
+def is_url(source: str | Path) -> bool:
+    """Whether a text names something by a protocol, such as `https://host/clip.mp4`."""
+    return isinstance(source, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source) is not None
+
+
+def video_members(archive: Path) -> tuple[str, ...]:
+    """Return the names of the regular files in a tar, in its order.
+
+    Raises:
+        UnreadableVideo: It is not a tar, or damaged.
+        NotAllowed: It is compressed.
+    """
+    return tuple(_members(archive))
+
+
+class _LocalFile:
+    def __init__(self, given: str | Path, path: Path) -> None:
+        self.name = str(given)
+        self.path = path
+
+    @property
+    def size_bytes(self) -> int:
+        return self.path.stat().st_size
+
+    def open(self) -> str:
+        # The prefix keeps FFmpeg from reading a protocol into a file's name.
+        return f"file:{self.path}"
+
+    def head(self, num_bytes: int) -> bytes:
+        with self.path.open("rb") as file:
+            return file.read(num_bytes)
+
+
+class _Member:
+    """A file in an uncompressed tar, read where it lies."""
+
+    def __init__(self, given: str | Path, archive: Path, offset: int, size_bytes: int) -> None:
+        self.name = str(given)
+        self.size_bytes = size_bytes
+        self._archive = archive
+        self._offset = offset
+
+    def open(self) -> BinaryIO:
+        return io.BufferedReader(
+            _Part(self._archive, self._offset, self.size_bytes, Path(self.name).name)
+        )
+
+    def head(self, num_bytes: int) -> bytes:
+        with self.open() as file:
+            return file.read(num_bytes)
+
+
+class _Memory:
+    name = "<bytes>"
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size_bytes = len(data)
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self._data)
+
+    def head(self, num_bytes: int) -> bytes:
+        return self._data[:num_bytes]
+
+
+class _Stream:
+    """A file object of the caller's, who keeps it open and closes it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        name = getattr(file, "name", None)
+        self.name = name if isinstance(name, str) else "<file object>"
+        self._lock = Lock()
+        self._file = file if file.seekable() else self._copied(file)
+        self.size_bytes = self._file.seek(0, os.SEEK_END)
+
+    def open(self) -> BinaryIO:
+        return io.BufferedReader(_View(self._file, self._lock, self.size_bytes))
+
+    def head(self, num_bytes: int) -> bytes:
+        return self.open().read(num_bytes)
+
+    def _copied(self, file: BinaryIO) -> BinaryIO:
+        """Return all that a pipe gives: an MP4's index may lie at its end."""
+        copy = TemporaryFile()  # noqa: SIM115  # lives as long as this object
+        try:
+            shutil.copyfileobj(file, copy)
+        except (OSError, ValueError) as error:
+            copy.close()
+            remedy = "Give the path of a file, or free space for temporary files."
+            raise UnreadableVideo(self.name, f"it cannot be copied ({error})", remedy) from error
+        return copy
+
+
+class _Span(io.RawIOBase):
+    """A read-only file of known size with a position of its own."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self._size = size_bytes
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(0, origin + offset)
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        wanted = min(len(buffer), self._size - self._position)
+        data = self._at(self._position, wanted) if wanted > 0 else b""
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def _at(self, position: int, num_bytes: int) -> bytes:
+        raise NotImplementedError
+
+
+class _Part(_Span):
+    """Some bytes of a file on disk."""
+
+    def __init__(self, path: Path, offset: int, size_bytes: int, name: str) -> None:
+        super().__init__(size_bytes)
+        self.name = name
+        self._offset = offset
+        self._file = path.open("rb", buffering=0)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _at(self, position: int, num_bytes: int) -> bytes:
+        self._file.seek(self._offset + position)
+        return self._file.read(num_bytes) or b""
+
+
+class _View(_Span):
+    """A file object of somebody else's, left open when this is closed."""
+
+    def __init__(self, file: BinaryIO, lock: Lock, size_bytes: int) -> None:
+        super().__init__(size_bytes)
+        self._file = file
+        self._lock = lock
+
+    def _at(self, position: int, num_bytes: int) -> bytes:
+        with self._lock:
+            self._file.seek(position)
+            return self._file.read(num_bytes) or b""
+
+
+def _local(given: str | Path) -> Input:
+    try:
+        path = Path(given).absolute()
+        if path.is_file():
+            return _LocalFile(given, path)
+        exists = path.exists()
+        archive = None if exists else _archive_above(path)
+    except (ValueError, OSError) as error:  # a NUL byte, a name that is too long
+        raise MissingVideo(given, f"not a usable file name ({error})", _CHECK_THE_PATH) from error
+    if archive is not None:
+        return _member(given, archive, path.relative_to(archive).as_posix())
+    if exists:
+        remedy = "Give the path of one video file."
+        raise MissingVideo(given, "it is a folder or a device, not a regular file", remedy)
+    raise MissingVideo(given, "no such file", _CHECK_THE_PATH)
+
+
+_CHECK_THE_PATH = "Check the path."
+
+
+def _archive_above(path: Path) -> Path | None:
+    """Return the tar that a path leads into, or None."""
+    for parent in path.parents:
+        if parent.is_file():
+            return parent if tarfile.is_tarfile(parent) else None
+        if parent.exists():
+            return None
+    return None
+
+
+def _member(given: str | Path, archive: Path, name: str) -> Input:
+    member = _members(archive).get(name)
+    if member is None:
+        remedy = f"List them: tar tf {archive}"
+        raise MissingVideo(given, f"no such file in {archive.name}", remedy)
+    return _Member(given, archive, *member)
+
+
+def _members(archive: Path) -> Mapping[str, tuple[int, int]]:
+    """Return (offset, size) of the regular files in a tar, by name."""
+    try:
+        status = archive.stat()
+        return _scanned(archive, status.st_size, status.st_mtime_ns)
+    except tarfile.ReadError as error:
+        with suppress(tarfile.TarError, OSError, EOFError), tarfile.open(archive):
+            remedy = f"Unpack the compression first: a clip is read where it lies in {archive.stem}"
+            raise NotAllowed(archive, "it is a compressed tar", f"{remedy}.") from error
+        raise _damaged(archive, error) from error
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise _damaged(archive, error) from error
+
+
+@lru_cache(maxsize=4)
+def _scanned(archive: Path, size_bytes: int, _mtime_ns: int) -> Mapping[str, tuple[int, int]]:
+    found = {}
+    with tarfile.open(archive, "r:") as tar:
+        for member in tar:
+            if member.isreg() and not member.issparse():
+                # The last of equal names counts, as it does in unpacking.
+                name = member.name.removeprefix("./")
+                found[name] = (member.offset_data, member.size)
+                if member.offset_data + member.size > size_bytes:
+                    break  # truncated inside: what is there is read
+    return found
+
+
+def _damaged(archive: Path, error: BaseException) -> UnreadableVideo:
+    return UnreadableVideo(archive, f"not a readable tar ({error})", "Copy or download it again.")
+
+
+def _remote(url: str, *, allow_urls: bool) -> Input:
+    from soravec.video.remote import RemoteFile, shown_url
+
+    if allow_urls and url.lower().startswith(("http://", "https://")):
+        return RemoteFile(url)
+    name = shown_url(url)
+    if allow_urls:
+        raise NotAllowed(name, "only http and https URLs are opened", "Download it first.")
+    remedy = "Download it first, or allow it: allow_urls=True, --allow-urls."
+    raise NotAllowed(name, "URLs are opened only when that is asked for", remedy)

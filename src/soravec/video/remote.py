@@ -1,0 +1,213 @@
+"""A video on a web server, read by ranges: only what is looked at is fetched.
+
+FFmpeg never touches the network here. A server that knows no ranges is read once, from its
+beginning, into a temporary file.
+"""
+
+import base64
+import http.client
+import io
+import os
+import re
+import shutil
+import urllib.error
+import urllib.request
+from tempfile import TemporaryFile
+from typing import BinaryIO
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from soravec.errors import MissingVideo, NotAllowed, UnreadableVideo, VideoError
+
+TIMEOUT_SECONDS = 30.0
+"""How long a server may be silent."""
+MAX_SKIP_BYTES = 2**20
+"""Over fewer bytes it is quicker to read on than to ask anew."""
+NUM_ATTEMPTS = 3
+"""How often a connection that broke is made again before the file is given up."""
+
+_OPENER = urllib.request.OpenerDirector()
+for _handler in (  # no ftp:, file: or data:, whatever a server redirects to
+    urllib.request.ProxyHandler,
+    urllib.request.HTTPHandler,
+    urllib.request.HTTPSHandler,
+    urllib.request.HTTPRedirectHandler,
+    urllib.request.HTTPErrorProcessor,
+    urllib.request.HTTPDefaultErrorHandler,
+    urllib.request.UnknownHandler,
+):
+    _OPENER.add_handler(_handler())
+
+
+def shown_url(url: str) -> str:
+    """Return a URL without the user's name and password."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+class RemoteFile:
+    """A file behind an http or https URL.
+
+    Args:
+        url: Where; a name and password in it are sent as basic authentication and never shown.
+
+    Raises:
+        MissingVideo: The server has no such file.
+        NotAllowed: The server refuses it.
+        UnreadableVideo: The server cannot be reached.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.name = shown_url(url)
+        self._headers = {"Accept-Encoding": "identity", "User-Agent": "soravec"}
+        if parts.username is not None:
+            secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            self._headers["Authorization"] = f"Basic {base64.b64encode(secret).decode()}"
+        self._copy: BinaryIO | None = None
+        with self.request(0) as answer:
+            self.size_bytes = _served(answer, 0)
+            self.version = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
+            if not self.size_bytes:
+                self._copy = self._downloaded(answer)
+
+    def open(self) -> BinaryIO:
+        """Return a new seekable file."""
+        if self._copy is not None:
+            return io.BufferedReader(_Ranges(self, self.size_bytes, self._copy))
+        return io.BufferedReader(_Ranges(self, self.size_bytes, None), 2**16)
+
+    def head(self, num_bytes: int) -> bytes:
+        """Return the first bytes."""
+        with self.open() as file:
+            return file.read(num_bytes)
+
+    def request(self, first_byte: int) -> http.client.HTTPResponse:
+        """Ask for the file from a byte on."""
+        headers = {**self._headers, "Range": f"bytes={first_byte}-"}
+        try:
+            answer = _OPENER.open(
+                urllib.request.Request(self.name, headers=headers),  # noqa: S310
+                timeout=TIMEOUT_SECONDS,
+            )
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise self._refused(error.code, error.reason) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            cause = getattr(error, "reason", None) or error
+            remedy = "Check the address and the network, and try again."
+            raise UnreadableVideo(self.name, f"cannot be fetched ({cause})", remedy) from error
+        assert isinstance(answer, http.client.HTTPResponse)
+        return answer
+
+    def broken(self, error: BaseException) -> UnreadableVideo:
+        """Return the error for a connection that broke for good."""
+        return UnreadableVideo(self.name, f"the connection broke ({error})", "Try again.")
+
+    def _refused(self, code: int, reason: str) -> VideoError:
+        if code in (404, 410):
+            return MissingVideo(self.name, f"the server has no such file ({code})", "Check it.")
+        if code in (401, 403, 407):
+            remedy = "Give a URL that may be read, or download it first."
+            return NotAllowed(self.name, f"the server refuses it ({code} {reason})", remedy)
+        return UnreadableVideo(self.name, f"the server answered {code} {reason}", "Try later.")
+
+    def _downloaded(self, answer: http.client.HTTPResponse) -> BinaryIO:
+        copy = TemporaryFile()  # noqa: SIM115  # lives as long as this object
+        try:
+            shutil.copyfileobj(answer, copy)
+        except (OSError, http.client.HTTPException) as error:
+            copy.close()
+            raise self.broken(error) from error
+        stated = answer.headers.get("Content-Length")
+        self.size_bytes = copy.tell()
+        if stated is not None and stated.isdigit() and int(stated) != self.size_bytes:
+            copy.close()
+            raise self.broken(EOFError(f"{self.size_bytes} of {stated} bytes"))
+        return copy
+
+
+class _Ranges(io.RawIOBase):
+    """The file as one connection after another gives it, or as it was copied."""
+
+    def __init__(self, remote: RemoteFile, size_bytes: int, copy: BinaryIO | None) -> None:
+        self.name = urlsplit(remote.name).path.rpartition("/")[2]
+        self._remote = remote
+        self._size = size_bytes
+        self._copy = copy
+        self._position = 0
+        self._answer: http.client.HTTPResponse | None = None
+        self._answer_position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(0, origin + offset)
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        wanted = min(len(buffer), self._size - self._position)
+        if wanted <= 0:
+            return 0
+        data = self._copied(wanted) if self._copy is not None else self._fetched(wanted)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        if self._answer is not None:
+            self._answer.close()
+        super().close()
+
+    def _copied(self, num_bytes: int) -> bytes:
+        assert self._copy is not None
+        self._copy.seek(self._position)
+        return self._copy.read(num_bytes)
+
+    def _fetched(self, num_bytes: int) -> bytes:
+        problem: BaseException = EOFError("the server ended it early")
+        for _ in range(NUM_ATTEMPTS):
+            try:
+                data = self._connected().read(num_bytes)
+            except (OSError, http.client.HTTPException) as error:
+                problem, data = error, b""
+            if data:
+                self._answer_position += len(data)
+                return data
+            self._disconnect()
+        raise self._remote.broken(problem)
+
+    def _connected(self) -> http.client.HTTPResponse:
+        """Return a connection that stands at the position."""
+        skip = self._position - self._answer_position
+        if self._answer is not None and 0 <= skip <= MAX_SKIP_BYTES:
+            if skip:
+                self._answer_position += len(self._answer.read(skip))
+            if self._answer_position == self._position:
+                return self._answer
+        self._disconnect()
+        answer = self._remote.request(self._position)
+        version = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
+        if _served(answer, self._position) != self._size or version != self._remote.version:
+            answer.close()
+            cause = "it changed on the server while it was read"
+            raise UnreadableVideo(self._remote.name, cause, "Try again.")
+        self._answer, self._answer_position = answer, self._position
+        return answer
+
+    def _disconnect(self) -> None:
+        if self._answer is not None:
+            self._answer.close()
+            self._answer = None
+
+
+def _served(answer: http.client.HTTPResponse, first_byte: int) -> int:
+    """Return the size of the whole file; 0 where it is not served from `first_byte` on."""
+    stated = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range") or "")
+    if answer.status != http.client.PARTIAL_CONTENT or stated is None:
+        return 0
+    return int(stated[2]) if int(stated[1]) == first_byte else 0
