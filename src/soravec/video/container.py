@@ -108,7 +108,7 @@ def open_container(
     where = find_input(source)
     with translated(where):
         return av.open(
-            where.open(),
+            where.for_ffmpeg(),
             "r",
             format=format_name,
             options={"max_pixels": str(max_pixels)},

@@ -35,11 +35,14 @@ class Input(Protocol):
     def size_bytes(self) -> int:
         """Its size; 0 where unknown."""
 
-    def open(self) -> str | BinaryIO:
+    def open(self) -> BinaryIO:
+        """Return a new seekable file at its beginning; raises OSError."""
+
+    def for_ffmpeg(self) -> str | BinaryIO:
         """Return what FFmpeg is to open: a name with its protocol, or a new seekable file."""
 
     def head(self, num_bytes: int) -> bytes:
-        """Return its first bytes; raises OSError where they cannot be read."""
+        """Return its first bytes; raises OSError."""
 
 
 def find_input(source: "VideoSource | Input", *, allow_urls: bool = False) -> Input:
@@ -81,7 +84,21 @@ def video_members(archive: Path) -> tuple[str, ...]:
     return tuple(_members(archive))
 
 
-class _LocalFile:
+class _Read:
+    """What all but a plain file have in common: FFmpeg reads them through Python."""
+
+    def open(self) -> BinaryIO:
+        raise NotImplementedError
+
+    def for_ffmpeg(self) -> str | BinaryIO:
+        return self.open()
+
+    def head(self, num_bytes: int) -> bytes:
+        with self.open() as file:
+            return file.read(num_bytes)
+
+
+class _LocalFile(_Read):
     def __init__(self, given: str | Path, path: Path) -> None:
         self.name = str(given)
         self.path = path
@@ -90,16 +107,15 @@ class _LocalFile:
     def size_bytes(self) -> int:
         return self.path.stat().st_size
 
-    def open(self) -> str:
+    def open(self) -> BinaryIO:
+        return self.path.open("rb")
+
+    def for_ffmpeg(self) -> str:
         # The prefix keeps FFmpeg from reading a protocol into a file's name.
         return f"file:{self.path}"
 
-    def head(self, num_bytes: int) -> bytes:
-        with self.path.open("rb") as file:
-            return file.read(num_bytes)
 
-
-class _Member:
+class _Member(_Read):
     """A file in an uncompressed tar, read where it lies."""
 
     def __init__(self, given: str | Path, archive: Path, offset: int, size_bytes: int) -> None:
@@ -113,12 +129,8 @@ class _Member:
             _Part(self._archive, self._offset, self.size_bytes, Path(self.name).name)
         )
 
-    def head(self, num_bytes: int) -> bytes:
-        with self.open() as file:
-            return file.read(num_bytes)
 
-
-class _Memory:
+class _Memory(_Read):
     name = "<bytes>"
 
     def __init__(self, data: bytes) -> None:
@@ -128,11 +140,8 @@ class _Memory:
     def open(self) -> BinaryIO:
         return io.BytesIO(self._data)
 
-    def head(self, num_bytes: int) -> bytes:
-        return self._data[:num_bytes]
 
-
-class _Stream:
+class _Stream(_Read):
     """A file object of the caller's, who keeps it open and closes it."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -144,9 +153,6 @@ class _Stream:
 
     def open(self) -> BinaryIO:
         return io.BufferedReader(_View(self._file, self._lock, self.size_bytes))
-
-    def head(self, num_bytes: int) -> bytes:
-        return self.open().read(num_bytes)
 
     def _copied(self, file: BinaryIO) -> BinaryIO:
         """Return all that a pipe gives: an MP4's index may lie at its end."""

@@ -1,7 +1,5 @@
 """A still picture as one frame."""
 
-from pathlib import Path
-
 import av
 import numpy as np
 
@@ -9,6 +7,7 @@ from soravec.errors import NotAllowed, TooLarge, UnreadableVideo
 from soravec.types import Frames
 from soravec.video.container import MAX_PIXELS, decoder_options, open_container, translated
 from soravec.video.convert import Converter, Fit
+from soravec.video.inputs import Input, VideoSource, find_input
 
 _DEMUXERS = {
     b"\xff\xd8\xff": "jpeg_pipe",
@@ -19,7 +18,7 @@ _DEMUXERS = {
 
 
 def read_image(
-    path: str | Path,
+    source: VideoSource,
     *,
     size: tuple[int, int] | None,
     fit: Fit = "squash",
@@ -28,7 +27,7 @@ def read_image(
     """Read a JPEG, PNG, WebP or BMP file as one frame at 0.0 s.
 
     Args:
-        path: A local picture.
+        source: A path, bytes or a binary file object.
         size: (height, width) of the result; None for the picture's own.
         fit: `squash` or `crop`, as in `VideoReader.read`.
         max_pixels: The most pixels that the picture may have.
@@ -42,49 +41,67 @@ def read_image(
         TooLarge: More than `max_pixels` pixels.
         UnreadableVideo: Damaged, or too large for its size to be known.
     """
-    demuxer = _demuxer(path)
-    try:
-        frame = _decoded(path, demuxer, max_pixels)
-    except NotAllowed as error:  # what a video would be told, of a file that begins as a picture
-        cause = f"the picture is damaged, or has more than {max_pixels} pixels"
-        raise UnreadableVideo(path, cause, "Copy it again, or raise max_pixels.") from error
+    where = find_input(source)
+    frame = decode_picture(where, max_pixels=max_pixels)
     rotation = round(frame.rotation / 90) * 90 % 360
     shown = (frame.height, frame.width) if rotation % 180 == 0 else (frame.width, frame.height)
     images = np.empty((1, *(size or shown), 3), np.uint8)
-    with translated(path):
+    with translated(where):
         Converter(size or shown, fit, rotation).convert(frame, images[0])
     return Frames(images, np.zeros(1))
 
 
-def _decoded(path: str | Path, demuxer: str, max_pixels: int) -> av.VideoFrame:
-    """Decode the only frame of a picture."""
+def is_picture(where: Input) -> bool:
+    """Whether the first bytes are those of a picture that can be read."""
+    head = where.head(16)
+    return any(head.startswith(magic) for magic in _DEMUXERS) and (
+        not head.startswith(b"RIFF") or head[8:12] == b"WEBP"
+    )
+
+
+def decode_picture(where: Input, *, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
+    """Decode the only frame of a picture.
+
+    Raises:
+        NotAllowed: Not a picture of the kinds that are read.
+        TooLarge: More than `max_pixels` pixels.
+        UnreadableVideo: Damaged, or too large for its size to be known.
+    """
+    demuxer = _demuxer(where)
+    try:
+        return _decoded(where, demuxer, max_pixels)
+    except NotAllowed as error:  # what a video would be told, of a file that begins as a picture
+        cause = f"the picture is damaged, or has more than {max_pixels} pixels"
+        raise UnreadableVideo(where.name, cause, "Copy it again, or raise max_pixels.") from error
+
+
+def _decoded(where: Input, demuxer: str, max_pixels: int) -> av.VideoFrame:
     with (
         open_container(
-            path, max_pixels=max_pixels, containers=demuxer, format_name=demuxer
+            where, max_pixels=max_pixels, containers=demuxer, format_name=demuxer
         ) as container,
-        translated(path),
+        translated(where),
     ):
         context = container.streams.video[0].codec_context
         if context.width * context.height > max_pixels:
             cause = f"it has {context.width}x{context.height} pixels, the limit is {max_pixels}"
-            raise TooLarge(path, cause, "Scale it down, or raise max_pixels.")
+            raise TooLarge(where.name, cause, "Scale it down, or raise max_pixels.")
         context.options = decoder_options(context.width, context.height, max_pixels)
         context.thread_count = 1
         for frame in container.decode(video=0):
             return frame
-    raise UnreadableVideo(path, "the picture could not be decoded", "Copy or download it again.")
+    remedy = "Copy or download it again."
+    raise UnreadableVideo(where.name, "the picture could not be decoded", remedy)
 
 
-def _demuxer(path: str | Path) -> str:
+def _demuxer(where: Input) -> str:
     """Choose the reader by the first bytes; by the name, `a%d.png` would be taken for a pattern."""
-    try:
-        with Path(path).open("rb") as file:
-            head = file.read(16)
-    except (OSError, ValueError):
-        head = b"BM"  # opening says what is wrong with the path
+    with translated(where):
+        head = where.head(16)
     for magic, demuxer in _DEMUXERS.items():
         if head.startswith(magic):
             return demuxer
     if not head:
-        raise UnreadableVideo(path, "the file is empty", "Copy or download it again.")
-    raise NotAllowed(path, "not a JPEG, PNG, WebP or BMP picture", "Convert it to one of these.")
+        raise UnreadableVideo(where.name, "the file is empty", "Copy or download it again.")
+    remedy = "Convert it to one of these."
+    raise NotAllowed(where.name, "not a JPEG, PNG, WebP or BMP picture", remedy)

@@ -76,6 +76,10 @@ class RemoteFile:
             return io.BufferedReader(_Ranges(self, self.size_bytes, self._copy))
         return io.BufferedReader(_Ranges(self, self.size_bytes, None), 2**16)
 
+    def for_ffmpeg(self) -> BinaryIO:
+        """Return the same: FFmpeg reads through it."""
+        return self.open()
+
     def head(self, num_bytes: int) -> bytes:
         """Return the first bytes."""
         with self.open() as file:
