@@ -115,10 +115,12 @@ def test_playlists_are_not_followed(write_file, numbered_video):
                 probe(write_file(f"list.{suffix}", text.encode()))
 
 
-def test_pictures_are_told_apart(write_file):
+def test_damaged_pictures_are_told_apart(write_file):
     for content in (b"\x89PNG\r\n\x1a\n" + b"\0" * 64, b"\xff\xd8\xff\xe0" + b"\0" * 64):
-        with pytest.raises(NotAllowed, match="a picture"):
+        with pytest.raises(UnreadableVideo, match="the picture is damaged"):
             probe(write_file("still.mp4", content))
+    with pytest.raises(NotAllowed, match="a picture"):
+        probe(write_file("still.mp4", b"II*\x00" + b"\0" * 64))
 
 
 def test_the_cap_on_pixels_holds(numbered_video):

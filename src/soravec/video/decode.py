@@ -41,9 +41,11 @@ _UNTIMED = frozenset(
 )
 """Bare streams without timestamps, in which a jump would lose count."""
 
-_WITHOUT_PTS = frozenset({"avi"})
-"""Containers that store the order of decoding only. With two B-frames in a row FFmpeg guesses their
-PTS wrong; the DTS under which a frame is handed out is in order and evenly spaced."""
+_MAX_LEAD = 16
+"""Pictures that a decoder holds back at most; more are pictures that could not be decoded."""
+
+_WITH_PTS_IN_OGG = frozenset({"theora", "vp8", "dirac"})
+"""Codecs whose time in Ogg is that of showing."""
 
 
 class Picture(NamedTuple):
@@ -164,8 +166,6 @@ class PictureSource:
         """Read packets from the keyframe before `start_seconds` on, decoding nothing."""
         container, stream, _ = open_video(self.where, max_pixels=self.max_pixels)
         tick = 1.0 / float(stream.average_rate or 25) / self._time_base
-        # The DTS of these begin at 0, whatever the first frame is handed out under.
-        origin = self.first.seconds if self._by_dts else 0.0
         scan = _Scan(None, is_ordered=True)
         last_dts, offset = None, 0.0
         try:
@@ -182,7 +182,7 @@ class PictureSource:
                     last_dts = dts
                 stamp = packet.dts if self._by_dts else packet.pts
                 if stamp is not None:
-                    end = origin + offset + stamp * self._time_base + step
+                    end = offset + stamp * self._time_base + step
                     scan = scan._replace(end_seconds=max(end, scan.end_seconds or end))
         except DECODER_ERRORS:
             return scan
@@ -196,11 +196,11 @@ class PictureSource:
         self._time_base = float(self._stream.time_base or 0) or 1e-6
         format_name = self._opened.container.format.name
         self._can_seek = format_name not in _UNTIMED
-        self._by_dts = format_name in _WITHOUT_PTS
-        self._pts_lead = 0
+        self._by_dts = _stores_dts_only(self._stream, format_name)
+        self._lead: int | None = None
+        self._first_dts: int | None = None
         if self.keyframes_only:
             self._stream.codec_context.skip_frame = "NONKEY"
-            self._pts_lead = self._guessed_lead() if self._by_dts else 0
         self._clock: Clock[VideoFrame] = Clock(counting=format_name in _UNTIMED)
         self._decoded = self._decode()
 
@@ -266,6 +266,8 @@ class PictureSource:
             # Decoding an encrypted packet need not fail: what comes out may be noise.
             if packet.has_sidedata("encryption_info"):
                 raise encrypted(self.where.name)
+            if self._first_dts is None:
+                self._first_dts = packet.dts
             yield packet
 
     def _timed(self, frame: VideoFrame) -> Iterator[Timed[VideoFrame]]:
@@ -279,22 +281,17 @@ class PictureSource:
 
     def _stamp(self, frame: VideoFrame) -> int | None:
         """Return the time that the container gives a frame, in its time base."""
-        if self._by_dts and not self.keyframes_only:
-            return frame.dts
+        if not self._by_dts:
+            return frame.pts
         # A keyframe's DTS is that of the packet that pushed it out; its guessed PTS is right but
         # for a constant.
-        return None if frame.pts is None else frame.pts - self._pts_lead
-
-    def _guessed_lead(self) -> int:
-        """Return how far the guessed PTS of the first frame lies above its DTS."""
-        opened = open_video(self.where, max_pixels=self.max_pixels)
-        try:
-            frame = next(opened.container.decode(opened.stream))
-            return 0 if frame.pts is None or frame.dts is None else frame.pts - frame.dts
-        except (*DECODER_ERRORS, StopIteration):
-            return 0
-        finally:
-            opened.container.close()
+        stamp = frame.pts if self.keyframes_only else frame.dts
+        if stamp is None:
+            return None
+        if self._lead is None:  # by how much frames come out later than their packets go in
+            lead = stamp - (self._first_dts or 0)
+            self._lead = lead if lead <= _MAX_LEAD else 0
+        return stamp - self._lead
 
     def _note_keyframe(self, packet: "Packet[VideoStream]") -> None:
         """Keep the widest distance between keyframes seen so far."""
@@ -392,6 +389,17 @@ class _Scan(NamedTuple):
 
     end_seconds: float | None
     is_ordered: bool
+
+
+def _stores_dts_only(stream: VideoStream, format_name: str) -> bool:
+    """Whether a container stores the order of decoding only.
+
+    With two B-frames in a row FFmpeg guesses their PTS wrong; the DTS under which a frame is handed
+    out is in order and evenly spaced.
+    """
+    if format_name == "ogg":
+        return stream.codec_context.codec.canonical_name not in _WITH_PTS_IN_OGG
+    return format_name == "avi"
 
 
 def _said(error: BaseException) -> str:

@@ -1,59 +1,103 @@
 """What a container says of its video, without reading further than the first frame."""
 
+from typing import NamedTuple
+
 from soravec.types import VideoInfo
 from soravec.video.container import MAX_PIXELS, translated
 from soravec.video.decode import PictureSource
-from soravec.video.inputs import VideoSource, find_input
+from soravec.video.inputs import VideoSource
+from soravec.video.source import StillSource, find_place, open_source
 
 
 def probe(
-    source: VideoSource, *, max_pixels: int = MAX_PIXELS, allow_urls: bool = False
+    source: VideoSource,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    allow_urls: bool = False,
+    fps: float | None = None,
 ) -> VideoInfo:
     """Return what the container states of its main video stream.
 
     One frame is decoded: rotation stands there, and a stream without any is not a video.
 
     Args:
-        source: A path (also `clips.tar/clip.mp4`), bytes, a binary file object, or a URL.
+        source: A path (also `clips.tar/clip.mp4`, a picture or a folder of frames), bytes, a binary
+            file object, or a URL.
         max_pixels: The most pixels that one frame may have.
         allow_urls: Whether http and https URLs are opened.
+        fps: Frames per second of a folder of frames; None for what its `frames.csv` says, else 25.
 
     Raises:
         VideoError: One of its kinds, as the tree in `soravec.errors` tells.
     """
-    pictures = PictureSource(find_input(source, allow_urls=allow_urls), max_pixels=max_pixels)
+    place = find_place(source, allow_urls=allow_urls)
+    pictures = open_source(place, max_pixels=max_pixels, fps=fps)
     try:
         return info_of(pictures)
     finally:
         pictures.close()
 
 
-def info_of(source: PictureSource) -> VideoInfo:
-    """Describe the file that a source has open."""
-    container, stream, num_video_streams = source.opened
+def info_of(source: PictureSource | StillSource) -> VideoInfo:
+    """Describe what a source has open."""
     frame = source.first.frame
     with translated(source.where):
+        stated = _stated(source)
         rotation = round(frame.rotation / 90) * 90 % 360
         width, height = frame.width, frame.height
         if rotation in (90, 270):
             width, height = height, width
         return VideoInfo(
             path=source.where.name,
-            container=container.format.name,
-            codec=stream.codec_context.codec.canonical_name,
+            container=stated.container,
+            codec=stated.codec,
             pixel_format=frame.format.name,
             width=width,
             height=height,
             rotation_degrees=rotation,
-            start_seconds=_start_seconds(source),
-            duration_seconds=_duration_seconds(source),
-            native_fps=float(stream.average_rate or stream.guessed_rate or 0.0),
-            size_bytes=source.where.size_bytes,
-            has_audio=bool(container.streams.audio),
-            num_video_streams=num_video_streams,
-            created=container.metadata.get("creation_time"),
+            start_seconds=stated.start_seconds,
+            duration_seconds=stated.duration_seconds,
+            native_fps=stated.native_fps,
+            size_bytes=stated.size_bytes,
+            has_audio=stated.has_audio,
+            num_video_streams=stated.num_video_streams,
+            created=stated.created,
             warnings=tuple(source.warnings),
         )
+
+
+class _Stated(NamedTuple):
+    """What stands outside the pictures."""
+
+    container: str
+    codec: str
+    start_seconds: float
+    duration_seconds: float
+    native_fps: float
+    size_bytes: int
+    has_audio: bool = False
+    num_video_streams: int = 1
+    created: str | None = None
+
+
+def _stated(source: PictureSource | StillSource) -> _Stated:
+    if not isinstance(source, PictureSource):
+        length = source.end_seconds - source.first.seconds
+        fps = source.num_frames / source.end_seconds
+        kind = source.container
+        return _Stated(kind, kind, source.first.seconds, length, fps, source.size_bytes)
+    container, stream, num_video_streams = source.opened
+    return _Stated(
+        container=container.format.name,
+        codec=stream.codec_context.codec.canonical_name,
+        start_seconds=_start_seconds(source),
+        duration_seconds=_duration_seconds(source),
+        native_fps=float(stream.average_rate or stream.guessed_rate or 0.0),
+        size_bytes=source.where.size_bytes,
+        has_audio=bool(container.streams.audio),
+        num_video_streams=num_video_streams,
+        created=container.metadata.get("creation_time"),
+    )
 
 
 def _start_seconds(source: PictureSource) -> float:

@@ -1,6 +1,7 @@
 """Frames of a video as arrays with their times, and its cuts, in one pass and bounded memory."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from math import inf
 from typing import Self
@@ -11,20 +12,23 @@ from soravec.errors import QueryError
 from soravec.types import Frames, Shots
 from soravec.video.container import MAX_PIXELS, translated
 from soravec.video.convert import Converter, Fit
-from soravec.video.decode import SAME_INSTANT_SECONDS, Picture, PictureSource
-from soravec.video.inputs import VideoSource, find_input
+from soravec.video.decode import SAME_INSTANT_SECONDS, Picture
+from soravec.video.inputs import VideoSource
 from soravec.video.probe import info_of
 from soravec.video.sampling import AtRate, AtSeconds, Keyframes, Sampling, Uniform
 from soravec.video.shots import CutDetector, shots_between
+from soravec.video.source import Source, find_place, open_source
 
 
 class VideoReader:
     """One open video file; use it in a `with` statement, and read one sampling at a time.
 
     Args:
-        source: A path (also `clips.tar/clip.mp4`), bytes, a binary file object, or a URL.
+        source: A path (also `clips.tar/clip.mp4`, a picture or a folder of frames), bytes, a binary
+            file object, or a URL.
         max_pixels: The most pixels that one frame may have.
         allow_urls: Whether http and https URLs are opened.
+        fps: Frames per second of a folder of frames; None for what its `frames.csv` says, else 25.
 
     Attributes:
         info: What the container says.
@@ -35,16 +39,23 @@ class VideoReader:
     """
 
     def __init__(
-        self, source: VideoSource, *, max_pixels: int = MAX_PIXELS, allow_urls: bool = False
+        self,
+        source: VideoSource,
+        *,
+        max_pixels: int = MAX_PIXELS,
+        allow_urls: bool = False,
+        fps: float | None = None,
     ) -> None:
-        self._where = find_input(source, allow_urls=allow_urls)
-        self._max_pixels = max_pixels
-        self._source: PictureSource | None = PictureSource(self._where, max_pixels=max_pixels)
+        place = find_place(source, allow_urls=allow_urls)
+        self._open = partial(open_source, place, max_pixels=max_pixels, fps=fps)
+        pictures = self._open()
+        self._where = pictures.where
+        self._source: Source | None = pictures
         self._fresh = True
         self._shots: Shots | None = None
         self.warnings: list[str] = []
         try:
-            self.info = info_of(self._source)
+            self.info = info_of(pictures)
         except BaseException:
             self.close()
             raise
@@ -111,16 +122,14 @@ class VideoReader:
         reading = _Pass(self._opened_for(sampling), sampling, start, end)
         return self._batches(reading, converter, batch_size, end)
 
-    def _opened_for(self, sampling: Sampling) -> PictureSource:
+    def _opened_for(self, sampling: Sampling) -> Source:
         """Return a source at the beginning of the file: the one from opening, or a new one."""
         keyframes_only = isinstance(sampling, Keyframes)
         if self._source is None:
             raise RuntimeError(f"{self._where.name}: the reader is closed")
         if not self._fresh or keyframes_only:
             self._source.close()
-            self._source = PictureSource(
-                self._where, max_pixels=self._max_pixels, keyframes_only=keyframes_only
-            )
+            self._source = self._open(keyframes_only=keyframes_only)
         self._fresh = False
         return self._source
 
@@ -151,7 +160,7 @@ class VideoReader:
 class _Pass:
     """One pass over a span of one source: chooses pictures and notes cuts."""
 
-    def __init__(self, source: PictureSource, sampling: Sampling, start: float, end: float) -> None:
+    def __init__(self, source: Source, sampling: Sampling, start: float, end: float) -> None:
         self._source = source
         self._sampling = sampling
         self._start = start
