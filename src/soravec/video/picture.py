@@ -7,6 +7,7 @@ from soravec.errors import NotAllowed, TooLarge, UnreadableVideo
 from soravec.types import Frames
 from soravec.video.container import MAX_PIXELS, decoder_options, open_container, translated
 from soravec.video.convert import Converter, Fit
+from soravec.video.geometry import orientation_of
 from soravec.video.inputs import Input, VideoSource, find_input
 
 _DEMUXERS = {
@@ -43,11 +44,11 @@ def read_image(
     """
     where = find_input(source)
     frame = decode_picture(where, max_pixels=max_pixels)
-    rotation = round(frame.rotation / 90) * 90 % 360
-    shown = (frame.height, frame.width) if rotation % 180 == 0 else (frame.width, frame.height)
-    images = np.empty((1, *(size or shown), 3), np.uint8)
+    orientation = orientation_of(frame)
+    shown = size or orientation.shown(frame.height, frame.width)
+    images = np.empty((1, *shown, 3), np.uint8)
     with translated(where):
-        Converter(size or shown, fit, rotation).convert(frame, images[0])
+        Converter(shown, fit, orientation).convert(frame, images[0])
     return Frames(images, np.zeros(1))
 
 

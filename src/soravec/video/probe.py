@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 from soravec.types import VideoInfo
+from soravec.video.colour import matrix_name, matrix_warning, range_name, transfer_name
 from soravec.video.container import MAX_PIXELS, translated
 from soravec.video.decode import PictureSource
+from soravec.video.geometry import orientation_of, pixel_aspect_of, square_size
 from soravec.video.inputs import VideoSource
 from soravec.video.source import StillSource, find_place, open_source
 
@@ -43,10 +45,10 @@ def info_of(source: PictureSource | StillSource) -> VideoInfo:
     frame = source.first.frame
     with translated(source.where):
         stated = _stated(source)
-        rotation = round(frame.rotation / 90) * 90 % 360
-        width, height = frame.width, frame.height
-        if rotation in (90, 270):
-            width, height = height, width
+        orientation = orientation_of(frame)
+        aspect, aspect_warning = _pixel_aspect(source)
+        height, width = orientation.shown(*square_size(frame.height, frame.width, aspect))
+        odd = (orientation.warning, aspect_warning, matrix_warning(frame))
         return VideoInfo(
             path=source.where.name,
             container=stated.container,
@@ -54,7 +56,13 @@ def info_of(source: PictureSource | StillSource) -> VideoInfo:
             pixel_format=frame.format.name,
             width=width,
             height=height,
-            rotation_degrees=rotation,
+            rotation_degrees=orientation.rotation_degrees,
+            mirrored=orientation.mirrored,
+            sample_aspect_ratio=aspect,
+            interlaced=frame.interlaced_frame,
+            color_space=matrix_name(frame),
+            color_range=range_name(frame),
+            color_transfer=transfer_name(frame),
             start_seconds=stated.start_seconds,
             duration_seconds=stated.duration_seconds,
             native_fps=stated.native_fps,
@@ -62,8 +70,15 @@ def info_of(source: PictureSource | StillSource) -> VideoInfo:
             has_audio=stated.has_audio,
             num_video_streams=stated.num_video_streams,
             created=stated.created,
-            warnings=tuple(source.warnings),
+            warnings=(*source.warnings, *(warning for warning in odd if warning)),
         )
+
+
+def _pixel_aspect(source: PictureSource | StillSource) -> tuple[float, str | None]:
+    """Return the shape of the pixels; those of a picture are square, as every browser has it."""
+    if not isinstance(source, PictureSource):
+        return 1.0, None
+    return pixel_aspect_of(source.opened.stream, max_pixels=source.max_pixels)
 
 
 class _Stated(NamedTuple):

@@ -13,6 +13,7 @@ from soravec.types import Frames, Shots
 from soravec.video.container import MAX_PIXELS, translated
 from soravec.video.convert import Converter, Fit
 from soravec.video.decode import SAME_INSTANT_SECONDS, Picture
+from soravec.video.geometry import Orientation
 from soravec.video.inputs import VideoSource
 from soravec.video.probe import info_of
 from soravec.video.sampling import AtRate, AtSeconds, Keyframes, Sampling, Uniform
@@ -117,7 +118,8 @@ class VideoReader:
         if not start < end:
             raise QueryError(f"{self._where.name}: the span from {start} s to {end} s is empty")
         shown = size or (self.info.height, self.info.width)
-        converter = Converter(shown, fit, self.info.rotation_degrees)
+        orientation = Orientation(self.info.rotation_degrees, self.info.mirrored)
+        converter = Converter(shown, fit, orientation, self.info.sample_aspect_ratio)
         self._shots = None
         reading = _Pass(self._opened_for(sampling), sampling, start, end)
         return self._batches(reading, converter, batch_size, end)
