@@ -77,6 +77,7 @@ LONG_KINDS = {
     "h264-mkv": ("mkv", "h264", {}),
     "h264-ts": ("ts", "h264", {}),
     "h264-avi": ("avi", "h264", {"bf": "0"}),
+    "h264-bframes-avi": ("avi", "h264", {"bf": "3"}),
     "hevc-mp4": ("mp4", "hevc", {}),
     "vp9-webm": ("webm", "vp9", {}),
     "vp8-webm": ("webm", "vp8", {}),

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Lock
 from typing import BinaryIO, Protocol, runtime_checkable
+from weakref import finalize
 
 from soravec.errors import MissingVideo, NotAllowed, UnreadableVideo
 
@@ -156,13 +157,14 @@ class _Stream(_Read):
 
     def _copied(self, file: BinaryIO) -> BinaryIO:
         """Return all that a pipe gives: an MP4's index may lie at its end."""
-        copy = TemporaryFile()  # noqa: SIM115  # lives as long as this object
+        copy = TemporaryFile()  # noqa: SIM115  # open as long as this object lives
         try:
             shutil.copyfileobj(file, copy)
         except (OSError, ValueError) as error:
             copy.close()
             remedy = "Give the path of a file, or free space for temporary files."
             raise UnreadableVideo(self.name, f"it cannot be copied ({error})", remedy) from error
+        finalize(self, copy.close)
         return copy
 
 

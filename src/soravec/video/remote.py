@@ -12,9 +12,11 @@ import re
 import shutil
 import urllib.error
 import urllib.request
+from functools import cache
 from tempfile import TemporaryFile
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit, urlunsplit
+from weakref import finalize
 
 from soravec.errors import MissingVideo, NotAllowed, UnreadableVideo, VideoError
 
@@ -24,18 +26,6 @@ MAX_SKIP_BYTES = 2**20
 """Over fewer bytes it is quicker to read on than to ask anew."""
 NUM_ATTEMPTS = 3
 """How often a connection that broke is made again before the file is given up."""
-
-_OPENER = urllib.request.OpenerDirector()
-for _handler in (  # no ftp:, file: or data:, whatever a server redirects to
-    urllib.request.ProxyHandler,
-    urllib.request.HTTPHandler,
-    urllib.request.HTTPSHandler,
-    urllib.request.HTTPRedirectHandler,
-    urllib.request.HTTPErrorProcessor,
-    urllib.request.HTTPDefaultErrorHandler,
-    urllib.request.UnknownHandler,
-):
-    _OPENER.add_handler(_handler())
 
 
 def shown_url(url: str) -> str:
@@ -89,7 +79,7 @@ class RemoteFile:
         """Ask for the file from a byte on."""
         headers = {**self._headers, "Range": f"bytes={first_byte}-"}
         try:
-            answer = _OPENER.open(
+            answer = _opener().open(
                 urllib.request.Request(self.name, headers=headers),  # noqa: S310
                 timeout=TIMEOUT_SECONDS,
             )
@@ -116,7 +106,7 @@ class RemoteFile:
         return UnreadableVideo(self.name, f"the server answered {code} {reason}", "Try later.")
 
     def _downloaded(self, answer: http.client.HTTPResponse) -> BinaryIO:
-        copy = TemporaryFile()  # noqa: SIM115  # lives as long as this object
+        copy = TemporaryFile()  # noqa: SIM115  # open as long as this object lives
         try:
             shutil.copyfileobj(answer, copy)
         except (OSError, http.client.HTTPException) as error:
@@ -127,7 +117,25 @@ class RemoteFile:
         if stated is not None and stated.isdigit() and int(stated) != self.size_bytes:
             copy.close()
             raise self.broken(EOFError(f"{self.size_bytes} of {stated} bytes"))
+        finalize(self, copy.close)
         return copy
+
+
+@cache
+def _opener() -> urllib.request.OpenerDirector:
+    """Return what follows no redirect to ftp:, file: or data:."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.UnknownHandler,
+    ):
+        opener.add_handler(handler())
+    return opener
 
 
 class _Ranges(io.RawIOBase):
