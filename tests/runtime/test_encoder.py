@@ -1,3 +1,5 @@
+import subprocess
+import tarfile
 from dataclasses import replace
 
 import numpy as np
@@ -186,3 +188,14 @@ def test_frames_of_segment():
     assert frames_of_segment(seconds, 0.5, 1.1).tolist() == [1, 2]
     assert frames_of_segment(seconds, 2.0, 3.0).tolist() == [2]
     assert frames_of_segment(seconds, 8.0, 9.0).tolist() == [3]
+
+
+def test_a_video_has_one_vector_whatever_it_is_read_from(encoder, two_shots, tmp_path):
+    wanted = encoder.embed(two_shots).vector
+    with tarfile.open(tmp_path / "clips.tar", "w") as tar:
+        tar.add(two_shots, "two.mp4")
+    assert np.array_equal(encoder.embed(tmp_path / "clips.tar/two.mp4").vector, wanted)
+    assert np.array_equal(encoder.embed(two_shots.read_bytes()).vector, wanted)
+    sending = subprocess.Popen(["cat", two_shots], stdout=subprocess.PIPE)  # noqa: S607
+    with sending:
+        assert np.array_equal(encoder.embed(sending.stdout).vector, wanted)

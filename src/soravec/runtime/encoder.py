@@ -15,7 +15,17 @@ from soravec.runtime.engine import EngineName, Graph, Precision, open_graph
 from soravec.runtime.folder import ModelFolder, find_model
 from soravec.runtime.vectors import compose, mean_vector, normalise
 from soravec.types import Embedding, FrameFeatures, Frames, Segment, Shots, VideoInfo
-from soravec.video import AtRate, AtSeconds, Keyframes, VideoReader, plan_segments, read_image
+from soravec.video import (
+    AtRate,
+    AtSeconds,
+    Keyframes,
+    Place,
+    VideoReader,
+    VideoSource,
+    find_place,
+    plan_segments,
+    read_image,
+)
 
 Sampling = Literal["auto", "uniform", "keyframes"]
 """`auto` is `uniform` for now: the one that loses nothing."""
@@ -96,26 +106,36 @@ class Encoder:
 
     def embed(
         self,
-        path: str | Path,
+        source: VideoSource | Place,
         *,
         start_seconds: float | None = None,
         end_seconds: float | None = None,
         sampling: Sampling = "uniform",
+        allow_urls: bool = False,
+        fps: float | None = None,
     ) -> Embedding:
         """Return a video, or a span of it, as vectors.
 
         Args:
-            path: A local file.
+            source: A path (also `clips.tar/clip.mp4`, a picture or a folder of frames), bytes, a
+                binary file object, or a URL.
             start_seconds: Where the span begins; None means the beginning.
             end_seconds: Where it ends; None means the end.
             sampling: `uniform` reads at the model's rate; `keyframes` decodes nothing else, is
                 many times faster, knows cuts only approximately and gives no motion.
+            allow_urls: Whether http and https URLs are opened.
+            fps: Frames per second of a folder of frames; None for what it states, else 25.
 
         Raises:
             VideoError: The file cannot be used; the message says why and what to do.
         """
         features = self.read(
-            path, start_seconds=start_seconds, end_seconds=end_seconds, sampling=sampling
+            source,
+            start_seconds=start_seconds,
+            end_seconds=end_seconds,
+            sampling=sampling,
+            allow_urls=allow_urls,
+            fps=fps,
         )
         return self.embed_features(features)
 
@@ -154,19 +174,23 @@ class Encoder:
 
     def read(
         self,
-        path: str | Path,
+        source: VideoSource | Place,
         *,
         start_seconds: float | None = None,
         end_seconds: float | None = None,
         sampling: Sampling = "uniform",
+        allow_urls: bool = False,
+        fps: float | None = None,
         on_progress: Callable[[VideoInfo, float], None] | None = None,
     ) -> FrameFeatures:
         """Return the CNN's reading of a video: one pass of decoding, cuts included.
 
         Args:
-            path: A local file.
+            source: What to read, as for `embed`.
             start_seconds: Where the span begins; None means the beginning.
             end_seconds: Where it ends; None means the end.
+            allow_urls: Whether http and https URLs are opened.
+            fps: Frames per second of a folder of frames; None for what it states, else 25.
             sampling: `uniform`, `keyframes`, or `auto`, which is `uniform` for now.
             on_progress: Called with the file's facts and the PTS reached, after every batch.
 
@@ -180,7 +204,8 @@ class Encoder:
         how = AtRate(self.config.sampling.fps) if sampling == "uniform" else Keyframes()
         features: list[NDArray[np.float16]] = []
         seconds: list[NDArray[np.float64]] = []
-        with VideoReader(path) as video:
+        place = find_place(source, allow_urls=allow_urls)
+        with VideoReader(place, fps=fps) as video:
             stream = video.read(
                 how,
                 size=(self.config.cnn.height, self.config.cnn.width),
@@ -196,8 +221,8 @@ class Encoder:
                     on_progress(video.info, float(frames.seconds[-1]))
             if not features:
                 raise QueryError(
-                    f"{path}: no frame between {start_seconds} and {end_seconds} seconds."
-                    f" Its length: 'soravec probe {path}'."
+                    f"{video.info.path}: no frame between {start_seconds} and {end_seconds}"
+                    f" seconds. Its length: 'soravec probe {video.info.path}'."
                 )
             result = FrameFeatures(
                 features=np.concatenate(features),
@@ -207,7 +232,7 @@ class Encoder:
                 feature_id=self.feature_id,
                 recipe=self._recipe(sampling),
             )
-        return result if sampling == "keyframes" else self._with_missing_middles(path, result)
+        return result if sampling == "keyframes" else self._with_missing_middles(place, fps, result)
 
     def features(self, frames: Frames) -> NDArray[np.float16]:
         """Return the features (T, C) float16 of frames that have the model's input size."""
@@ -261,7 +286,9 @@ class Encoder:
         with np.errstate(over="ignore"):  # an overflow becomes infinite, which the caller reports
             return self._cnn.run({"frames": images})["features"].astype(np.float16)
 
-    def _with_missing_middles(self, path: str | Path, features: FrameFeatures) -> FrameFeatures:
+    def _with_missing_middles(
+        self, place: Place, fps: float | None, features: FrameFeatures
+    ) -> FrameFeatures:
         """Add the middle frame of every segment in which the sampling rate has none."""
         bounds = plan_segments(features.shots, self.config.sampling.segment_seconds)
         empty = [
@@ -272,7 +299,7 @@ class Encoder:
         if not empty:
             return features
         size = self.config.cnn.height, self.config.cnn.width
-        with VideoReader(path) as video:
+        with VideoReader(place, fps=fps) as video:
             batches = list(video.read(AtSeconds(tuple(empty)), size=size, fit=self.config.cnn.fit))
         extra = [(self.features(b), b.seconds) for b in batches]
         seconds = np.concatenate([features.seconds, *(s for _, s in extra)])

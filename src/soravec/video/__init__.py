@@ -1,17 +1,20 @@
 """Video files in, frames with their times out: the only place that touches PyAV.
 
-Read in this order: `container` opens a file under whitelists and turns every error into ours;
-`decode` gives its pictures in order and jumps between keyframes; `sampling` says which instants are
-wanted; `convert` makes a picture an array of the wanted size; `shots` finds the cuts; `reader` puts
-them together. `probe`, `picture`, `write` stand beside.
+Read in this order: `inputs` says where a video may lie; `container` opens it under whitelists and
+turns every error into ours; `decode` gives its pictures in order and jumps between keyframes;
+`clock` mends their times, `stills` and `webp` stand in for pictures, `source` chooses among them;
+`sampling` says which instants are wanted; `convert` makes a picture an array of the wanted size;
+`shots` finds the cuts; `reader` puts them together. `probe`, `picture`, `write` stand beside.
 """
 
 from soravec.video.container import decoder_version
+from soravec.video.inputs import VideoSource
 from soravec.video.picture import read_image
 from soravec.video.probe import probe
 from soravec.video.reader import VideoReader
 from soravec.video.sampling import AtRate, AtSeconds, EveryFrame, Keyframes, Uniform
 from soravec.video.shots import plan_segments
+from soravec.video.source import Place, find_place
 from soravec.video.write import VideoWriter
 
 __all__ = [
@@ -19,10 +22,13 @@ __all__ = [
     "AtSeconds",
     "EveryFrame",
     "Keyframes",
+    "Place",
     "Uniform",
     "VideoReader",
+    "VideoSource",
     "VideoWriter",
     "decoder_version",
+    "find_place",
     "plan_segments",
     "probe",
     "read_image",

@@ -8,11 +8,11 @@ from soravec.video.container import MAX_PIXELS, translated
 from soravec.video.decode import PictureSource
 from soravec.video.geometry import orientation_of, pixel_aspect_of, square_size
 from soravec.video.inputs import VideoSource
-from soravec.video.source import StillSource, find_place, open_source
+from soravec.video.source import Place, StillSource, find_place, open_source
 
 
 def probe(
-    source: VideoSource,
+    source: VideoSource | Place,
     *,
     max_pixels: int = MAX_PIXELS,
     allow_urls: bool = False,

@@ -18,7 +18,7 @@ from soravec.video.inputs import VideoSource
 from soravec.video.probe import info_of
 from soravec.video.sampling import AtRate, AtSeconds, Keyframes, Sampling, Uniform
 from soravec.video.shots import CutDetector, shots_between
-from soravec.video.source import Source, find_place, open_source
+from soravec.video.source import Place, Source, find_place, open_source
 
 
 class VideoReader:
@@ -41,7 +41,7 @@ class VideoReader:
 
     def __init__(
         self,
-        source: VideoSource,
+        source: VideoSource | Place,
         *,
         max_pixels: int = MAX_PIXELS,
         allow_urls: bool = False,

@@ -13,6 +13,9 @@ from soravec.video.picture import is_picture
 from soravec.video.stills import FrameFiles, open_folder, open_picture
 from soravec.video.webp import AnimatedWebp, is_animated_webp
 
+Place = Input | Path
+"""Where a video lies: an input, or a folder of frames."""
+
 StillSource = FrameFiles | AnimatedWebp
 """The sources that have no container with streams."""
 
@@ -41,7 +44,7 @@ class Source(Protocol):
         """Let go of the file."""
 
 
-def find_place(source: VideoSource, *, allow_urls: bool = False) -> Input | Path:
+def find_place(source: VideoSource | Place, *, allow_urls: bool = False) -> Place:
     """Return where a video lies, for `open_source`: a folder of frames, or an input.
 
     Args:
@@ -60,7 +63,7 @@ def find_place(source: VideoSource, *, allow_urls: bool = False) -> Input | Path
 
 
 def open_source(
-    place: Input | Path,
+    place: Place,
     *,
     max_pixels: int = MAX_PIXELS,
     keyframes_only: bool = False,
