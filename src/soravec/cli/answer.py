@@ -8,6 +8,7 @@ import typer
 
 from soravec.cli.app import (
     DEFAULT_LIBRARY,
+    AllowUrlsOption,
     JsonOption,
     LibraryOption,
     app,
@@ -25,9 +26,7 @@ def search(
     text: Annotated[
         str | None, typer.Argument(help="Words of names, labels, captions, tags.")
     ] = None,
-    video: Annotated[
-        Path | None, typer.Option(help="What looks and moves like this video.")
-    ] = None,
+    video: Annotated[str | None, typer.Option(help="What looks and moves like this video.")] = None,
     start: Annotated[float | None, typer.Option(help="Where its span begins, in seconds.")] = None,
     end: Annotated[float | None, typer.Option(help="Where its span ends, in seconds.")] = None,
     image: Annotated[Path | None, typer.Option(help="What looks like this picture.")] = None,
@@ -54,6 +53,7 @@ def search(
             min=0.0, max=1.0, help="Share of motion in the score.", show_default="the model's"
         ),
     ] = None,
+    allow_urls: AllowUrlsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Find moments by words, by a video or a span of it, by a picture, or by a stored segment."""
@@ -76,6 +76,7 @@ def search(
             k=k,
             where=where,
             motion_weight=motion_weight,
+            allow_urls=allow_urls,
         )
     for hit in hits:
         if as_json:

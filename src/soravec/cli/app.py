@@ -34,6 +34,13 @@ LibraryOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything failed.")]
+AllowUrlsOption = Annotated[bool, typer.Option("--allow-urls", help="Open http and https URLs.")]
+FpsOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001, help="Frames per second of folders of frames.", show_default="theirs, else 25"
+    ),
+]
 EngineOption = Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")]
 PrecisionOption = Annotated[str, typer.Option(help="Of the CNN: auto, float32 or bfloat16.")]
 DEFAULT_LIBRARY = Path("soravec.library")

@@ -7,7 +7,9 @@ import typer
 
 from soravec.cli.app import (
     DEFAULT_LIBRARY,
+    AllowUrlsOption,
     EngineOption,
+    FpsOption,
     JsonOption,
     LibraryOption,
     PrecisionOption,
@@ -31,9 +33,17 @@ WorkersOption = Annotated[
 ]
 
 
+FrameFoldersOption = Annotated[
+    bool, typer.Option("--frame-folders", help="Take every folder that holds pictures for a video.")
+]
+SourcesArgument = Annotated[
+    list[str], typer.Argument(help="Video files, tars of clips, folders, URLs.")
+]
+
+
 @app.command()
 def embed(
-    files: Annotated[list[Path], typer.Argument(help="Video files or folders.")],
+    files: SourcesArgument,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="A .npz, .parquet or .jsonl file.")
     ] = None,
@@ -41,6 +51,9 @@ def embed(
     model: ModelOption = "sora-mini",
     sampling: SamplingOption = "uniform",
     workers: WorkersOption = None,
+    frame_folders: FrameFoldersOption = False,
+    fps: FpsOption = None,
+    allow_urls: AllowUrlsOption = False,
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
     as_json: JsonOption = False,
@@ -49,15 +62,18 @@ def embed(
     """Turn files into vectors; without -o as JSON lines on stdout."""
     from soravec.cli.tables import check_request, rows_of, write_rows
     from soravec.library.batch import embed_files
-    from soravec.library.identity import find_videos
     from soravec.runtime.encoder import load
+    from soravec.video import is_url
 
     if problem := check_request(out, per, sampling):
         raise typer.BadParameter(problem)
     encoder = load(model, engine=engine, precision=precision)  # type: ignore[arg-type]
-    paths = [path for file in files for path in (find_videos([file]) if file.is_dir() else [file])]
+    paths = _named(files, frame_folders=frame_folders)
+    refused = [] if allow_urls else [path for path in paths if is_url(path)]
+    if refused:
+        raise typer.BadParameter(f"{refused[0]}: URLs are opened only with --allow-urls")
     rows, failed = [], 0
-    for done in embed_files(paths, encoder, sampling=sampling, num_workers=workers):  # type: ignore[arg-type]
+    for done in embed_files(paths, encoder, sampling=sampling, num_workers=workers, fps=fps):  # type: ignore[arg-type]
         if done.embedding is not None and done.features is not None:
             rows.extend(rows_of(done.path, done.embedding, done.features, per=per))
             continue
@@ -74,9 +90,22 @@ def embed(
     raise typer.Exit(1 if failed and strict else 0)
 
 
+def _named(files: list[str], *, frame_folders: bool) -> list[str]:
+    """Return the videos that were named: below a folder or in a tar all that lie there."""
+    from soravec.library.identity import find_videos
+
+    found: list[str] = []
+    for file in files:
+        path = Path(file)
+        many = path.is_dir() or (path.suffix.lower() == ".tar" and path.is_file())
+        found += [str(p) for p in find_videos([file], frame_folders=frame_folders)] * many
+        found += [file] * (not many)
+    return found
+
+
 @app.command()
 def index(
-    paths: Annotated[list[Path], typer.Argument(help="Video files or folders.")],
+    paths: SourcesArgument,
     library: LibraryOption = DEFAULT_LIBRARY,
     model: Annotated[
         str | None,
@@ -98,6 +127,9 @@ def index(
     retry: Annotated[
         bool, typer.Option("--retry", help="Try files again that failed before.")
     ] = False,
+    frame_folders: FrameFoldersOption = False,
+    fps: FpsOption = None,
+    allow_urls: AllowUrlsOption = False,
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
     as_json: JsonOption = False,
@@ -124,7 +156,16 @@ def index(
     with Library(library) as store:
         name = load(model) if model is not None else store.encoder()
         encoder = Encoder(name.folder, engine=engine, precision=precision)  # type: ignore[arg-type]
-        options = IndexOptions(sampling, workers, deadline, verify, retry)  # type: ignore[arg-type]
+        options = IndexOptions(
+            sampling=sampling,  # type: ignore[arg-type]
+            num_workers=workers,
+            deadline_seconds=deadline,
+            verify=verify,
+            retry_failed=retry,
+            frame_folders=frame_folders,
+            fps=fps,
+            allow_urls=allow_urls,
+        )
         report = store.add(list(paths), encoder=encoder, options=options, on_result=tell)
         if annotations is not None:
             say(f"{store.annotate(annotations)} labels, captions and tags taken over")

@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from soravec.cli.app import JsonOption, StrictOption, app, clock, print_error_json, print_json, say
+from soravec.cli.app import (
+    AllowUrlsOption,
+    FpsOption,
+    JsonOption,
+    StrictOption,
+    app,
+    clock,
+    print_error_json,
+    print_json,
+    say,
+)
 
 
 @app.command()
@@ -36,7 +46,11 @@ def doctor(as_json: JsonOption = False) -> None:
 
 @app.command()
 def probe(
-    files: Annotated[list[Path], typer.Argument(help="Video files.")],
+    files: Annotated[
+        list[str], typer.Argument(help="Video files, clips in tars, folders of frames, URLs.")
+    ],
+    fps: FpsOption = None,
+    allow_urls: AllowUrlsOption = False,
     as_json: JsonOption = False,
     strict: StrictOption = False,
 ) -> None:
@@ -49,11 +63,12 @@ def probe(
     failed = 0
     for file in files:
         try:
-            info = probe_file(file)
+            is_folder = Path(file).is_dir()
+            info = probe_file(file, allow_urls=allow_urls, fps=fps if is_folder else None)
         except SoravecError as error:
             failed += 1
             if as_json:
-                print_error_json(str(file), type(error).__name__, str(error))
+                print_error_json(file, type(error).__name__, str(error))
             else:
                 say(f"skipped: {error}")
             continue

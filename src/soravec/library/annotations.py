@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from soravec.errors import QueryError
-from soravec.library.identity import absolute
+from soravec.library.identity import VideoPath, absolute
+from soravec.video import is_url
 
 COLUMNS = ("path", "label", "caption", "tag", "start_seconds", "end_seconds")
 
@@ -18,8 +19,8 @@ COLUMNS = ("path", "label", "caption", "tag", "start_seconds", "end_seconds")
 class Annotation:
     """Words that somebody gave to a video, or to a span of it."""
 
-    path: Path
-    """Absolute."""
+    path: VideoPath
+    """Absolute, or a URL."""
     kind: str
     """`label`, `caption` or `tag`."""
     text: str
@@ -71,9 +72,11 @@ def _annotations(row: Mapping[str, Any], folder: Path) -> Iterator[Annotation]:
     ]
     if not any(text for _, text in texts):
         raise ValueError("neither label, caption nor tag")
+    given = str(row["path"])
+    path = given if is_url(given) else absolute(folder / given)
     for kind, text in texts:
         if text:
-            yield Annotation(absolute(folder / str(row["path"])), kind, text, start, end)
+            yield Annotation(path, kind, text, start, end)
 
 
 def _seconds(row: Mapping[str, Any], name: str) -> float | None:

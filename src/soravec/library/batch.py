@@ -33,20 +33,22 @@ def embed_files(
     *,
     sampling: Sampling = "uniform",
     num_workers: int | None = None,
+    fps: float | None = None,
 ) -> Iterator[Embedded]:
     """Yield the vectors of files in their order; one bad file does not stop the others.
 
     Args:
-        paths: Files.
+        paths: Files, clips in tars, folders of frames, URLs.
         encoder: The model.
         sampling: `uniform` or `keyframes`.
         num_workers: Processes; None means one per core.
+        fps: Frames per second of folders of frames; None for what they state, else 25.
     """
     cores = available_cores()
     workers = max(1, min(num_workers or cores, len(paths)))
     outcomes = supervise(
         "soravec.library.worker",
-        setup_message(encoder, sampling=sampling, num_threads=max(1, cores // workers)),
+        setup_message(encoder, sampling=sampling, num_threads=max(1, cores // workers), fps=fps),
         range(len(paths)),
         encode=lambda number: Message({"path": str(paths[number])}),
         deadline_seconds=default_deadline,

@@ -5,6 +5,7 @@ committed has been acknowledged, and survives kill -9 and power loss.
 """
 
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 from soravec.errors import LibraryBusy, LibraryError
 from soravec.library.identity import FileStamp
 from soravec.types import VideoInfo
+from soravec.video import is_url
 
 FORMAT_VERSION = 1
 
@@ -223,16 +225,20 @@ class Catalogue:
             "INSERT INTO paths VALUES (?, ?, ?, ?, ?)",
             (path, video_key, stamp.size_bytes, stamp.mtime_ns, time.time()),
         )
-        name = f"{stamp.path.parent.name}/{stamp.path.name}"
+        name = "/".join(re.split(r"[\\/]", path.partition("?")[0] if is_url(path) else path)[-2:])
         self.put_text(video_key, "name", name, source=path)
         self._db.execute("DELETE FROM failures WHERE path = ?", (path,))
 
     def drop_path(self, path: str) -> None:
         """Forget a path; what is known of its video stays."""
+        self._db.execute(
+            "DELETE FROM texts WHERE source = ?1"
+            " AND video_key = (SELECT video_key FROM paths WHERE path = ?1)",
+            (path,),
+        )
         self._db.execute("DELETE FROM paths WHERE path = ?", (path,))
-        self._db.execute("DELETE FROM texts WHERE kind = 'name' AND source = ?", (path,))
 
-    def paths_below(self, root: Path) -> list[str]:
+    def paths_below(self, root: Path | str) -> list[str]:
         """Return every known path at or below `root`."""
         rows = self.rows(
             "SELECT path FROM paths WHERE path = ?1"
@@ -381,6 +387,15 @@ class Catalogue:
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 values,
             )
+
+    def replace_texts(self, video_key: int, source: str, words: Iterable[tuple[str, str]]) -> None:
+        """Put (kind, text) from a path in the place of what came from there before."""
+        self._db.execute(
+            "DELETE FROM texts WHERE video_key = ? AND source = ? AND kind <> 'name'",
+            (video_key, source),
+        )
+        for kind, text in words:
+            self.put_text(video_key, kind, text, source=source)
 
     def forget(self, video_key: int) -> None:
         """Remove a video and everything that hangs on it."""

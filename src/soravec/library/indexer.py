@@ -8,10 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from soravec.errors import LibraryError, MissingVideo, NotAllowed, WorkerError
+from soravec.errors import LibraryError, MissingVideo, NotAllowed, VideoError, WorkerError
 from soravec.library.catalogue import Catalogue
 from soravec.library.features import FeatureFiles
-from soravec.library.identity import FileStamp, stamp, video_identity
+from soravec.library.identity import FileStamp, VideoPath, stamp, video_identity
+from soravec.library.samples import sample_words
 from soravec.library.vectors import VectorIndex
 from soravec.library.worker import read_reply, setup_message
 from soravec.process import Message, Outcome, supervise
@@ -89,12 +90,21 @@ class IndexOptions:
     """Read files again that look unchanged, to see whether their content is."""
     retry_failed: bool = False
     """Try files again that failed before and have not changed since."""
+    frame_folders: bool = False
+    """Take every folder that holds pictures for a video."""
+    fps: float | None = None
+    """Frames per second of folders of frames; None for what they state, else 25."""
+    allow_urls: bool = False
+    """Open http and https URLs."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
     stamp: FileStamp
     video_id: str
+
+
+_NO_URLS = "URLs are opened only when that is asked for"
 
 
 def default_deadline(progress: Mapping[str, Any]) -> float:
@@ -138,13 +148,13 @@ class Indexer:
         self._report = IndexReport()
         self._twins: dict[str, list[FileStamp]] = {}
 
-    def run(self, roots: Sequence[Path], paths: Sequence[Path]) -> IndexReport:
+    def run(self, roots: Sequence[VideoPath], paths: Sequence[VideoPath]) -> IndexReport:
         """Index files; an interrupt loses nothing that was reported.
 
         Args:
-            roots: Absolute files and folders that were named: what the catalogue knows below them
-                and is not among `paths` is gone.
-            paths: Every video below them, absolute.
+            roots: Absolute files and folders, and URLs, that were named: what the catalogue knows
+                below them and is not among `paths` is gone.
+            paths: Every video below them.
         """
         known = {path for root in roots for path in self._known_below(root)}
         try:
@@ -157,21 +167,28 @@ class Indexer:
         self._index.optimise()
         return self._report
 
-    def _known_below(self, root: Path) -> list[str]:
+    def _known_below(self, root: VideoPath) -> list[str]:
         """Return the known paths that are gone if they are not found below `root` now.
 
         A whole folder that is not there is more likely a disk that is not mounted.
         """
         known = self._catalogue.paths_below(root)
-        return known if root.exists() else [path for path in known if path == str(root)]
+        if isinstance(root, Path) and root.exists():
+            return known
+        return [path for path in known if path == str(root)]
 
-    def _outcomes(self, paths: Sequence[Path]) -> Iterator[Outcome[_Job]]:
+    def _outcomes(self, paths: Sequence[VideoPath]) -> Iterator[Outcome[_Job]]:
         cores = available_cores()
         workers = max(1, min(self._options.num_workers or cores, len(paths)))
         threads = max(1, cores // workers)
         return supervise(
             "soravec.library.worker",
-            setup_message(self._encoder, sampling=self._options.sampling, num_threads=threads),
+            setup_message(
+                self._encoder,
+                sampling=self._options.sampling,
+                num_threads=threads,
+                fps=self._options.fps,
+            ),
             self._jobs(paths),
             encode=lambda job: Message({"path": str(job.stamp.path)}),
             deadline_seconds=self._deadline,
@@ -186,7 +203,7 @@ class Indexer:
             return self._options.deadline_seconds
         return default_deadline(progress)
 
-    def _jobs(self, paths: Iterable[Path]) -> Iterator[_Job]:
+    def _jobs(self, paths: Iterable[VideoPath]) -> Iterator[_Job]:
         """Yield what must be decoded; settle everything else at once."""
         for path in paths:
             printable = str(path).encode("utf-8", "backslashreplace").decode()
@@ -194,8 +211,15 @@ class Indexer:
                 error = NotAllowed(printable, "its name is not valid UTF-8", "Rename it.")
                 self._fail(FileStamp(Path(printable), 0, 0), type(error).__name__, str(error))
                 continue
+            if isinstance(path, str) and not self._options.allow_urls:
+                refused = NotAllowed(path, _NO_URLS, "Allow it: --allow-urls, or download it.")
+                self._fail(FileStamp(path, 0, 0), type(refused).__name__, str(refused))
+                continue
             try:
                 job = self._recognise(stamp(path))
+            except VideoError as error:
+                self._fail(FileStamp(path, 0, 0), type(error).__name__, str(error))
+                continue
             except OSError as error:
                 missing = MissingVideo(
                     path, f"cannot be read ({error.strerror})", "Check the path."
@@ -238,7 +262,7 @@ class Indexer:
             before = self._catalogue.known_file(file)
             lost = not self._catalogue.path_of(key)
             with self._catalogue.transaction():
-                self._catalogue.put_path(file, key)
+                self._put_path(file, key)
             if lost:
                 self._index.rebuild([key])
             self._tell(FileResult(str(file.path), "unchanged" if before == key else "moved"))
@@ -284,9 +308,15 @@ class Indexer:
         recorded = _recorded(features.info, file)
         with self._catalogue.transaction():
             key = self._catalogue.put_video(video_id, features.info, recorded=recorded)
-            self._catalogue.put_path(file, key)
+            self._put_path(file, key)
             self._index.put(key, embedding)
         self._index.flush_when_due()
+
+    def _put_path(self, file: FileStamp, key: int) -> None:
+        """Note where a video lies, and the words that lie beside it in a tar."""
+        self._catalogue.put_path(file, key)
+        words = sample_words(file.path) if isinstance(file.path, Path) else []
+        self._catalogue.replace_texts(key, str(file.path), words)
 
     def _fail(self, file: FileStamp, kind: str, message: str) -> None:
         if file.size_bytes or file.mtime_ns:

@@ -12,7 +12,7 @@ from soravec.library.annotations import read_annotations
 from soravec.library.catalogue import Catalogue, Space
 from soravec.library.features import FeatureFiles
 from soravec.library.filters import Filter
-from soravec.library.identity import absolute, find_videos
+from soravec.library.identity import absolute, find_videos, located
 from soravec.library.indexer import FileResult, Indexer, IndexOptions, IndexReport
 from soravec.library.lance import LanceStore
 from soravec.library.progress import index_progress
@@ -94,7 +94,7 @@ class Library:
         any time, and taken up again.
 
         Args:
-            paths: Files and folders.
+            paths: Files, tars of clips, folders, and URLs where the options allow them.
             encoder: The model; None is the one that the library was made with, at first
                 `sora-mini`. Another model on the same CNN is applied without decoding.
             options: How; None for the defaults.
@@ -106,8 +106,9 @@ class Library:
             LibraryError: The disk is full, or the library is damaged.
         """
         named = [paths] if isinstance(paths, str | Path) else list(paths)
-        roots = [absolute(path) for path in named]
-        videos = list(find_videos(roots))
+        roots = [located(path) for path in named]
+        options = options or IndexOptions()
+        videos = list(find_videos(roots, frame_folders=options.frame_folders))
         encoder = encoder or self.encoder()
         with self._writing():
             self._adopt(encoder)
@@ -126,7 +127,7 @@ class Library:
                     self.files,
                     index,
                     encoder,
-                    options or IndexOptions(),
+                    options,
                     on_result=tell,
                     on_progress=bar.on_progress,
                 )
@@ -144,6 +145,7 @@ class Library:
         k: int = 10,
         where: Filter | None = None,
         motion_weight: float | None = None,
+        allow_urls: bool = False,
     ) -> list[Hit]:
         """Return the `k` moments that answer best, best first.
 
@@ -160,6 +162,7 @@ class Library:
             k: Moments at most.
             where: Which videos may answer; None means all.
             motion_weight: Share of motion in the score, in [0, 1]; None is the model's own.
+            allow_urls: Whether `video` may be an http or https URL.
 
         Raises:
             QueryError: Nothing or more than one thing was asked for.
@@ -183,9 +186,13 @@ class Library:
             query = VectorQuery.of_embedding(self.encoder().embed_image(image))
         else:
             assert video is not None
-            query = VectorQuery.of_embedding(
-                self.encoder().embed(video, start_seconds=start_seconds, end_seconds=end_seconds)
+            embedding = self.encoder().embed(
+                video,
+                start_seconds=start_seconds,
+                end_seconds=end_seconds,
+                allow_urls=allow_urls,
             )
+            query = VectorQuery.of_embedding(embedding)
         return search_vectors(
             self.catalogue, store, space, query, k=k, where=where, motion_weight=motion_weight
         )
@@ -296,7 +303,7 @@ class Library:
         rows = self.catalogue.rows(
             "SELECT DISTINCT v.key, v.video_id FROM videos v LEFT JOIN paths p"
             " ON p.video_key = v.key WHERE v.video_id = ? OR p.path = ?",
-            (str(video), str(absolute(video))),
+            (str(video), str(located(video))),
         )
         if not rows:
             raise QueryError(f"{video}: not in this library")

@@ -4,18 +4,19 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from soravec.errors import VideoError
+from soravec.library.identity import VideoPath, stamp
 from soravec.library.indexer import FileResult
 
 
 class IndexProgress:
     """A bar on stderr, drawn only where somebody watches it."""
 
-    def __init__(self, progress: Progress, paths: Sequence[Path]) -> None:
+    def __init__(self, progress: Progress, paths: Sequence[VideoPath]) -> None:
         self._sizes = {str(path): _size(path) for path in paths}
         self._progress = progress
         self._task = progress.add_task(
@@ -57,7 +58,7 @@ class IndexProgress:
 
 
 @contextmanager
-def index_progress(paths: Sequence[Path], *, visible: bool) -> Iterator[IndexProgress]:
+def index_progress(paths: Sequence[VideoPath], *, visible: bool) -> Iterator[IndexProgress]:
     """Show a bar while the block runs, if `visible` and stderr is a terminal."""
     console = Console(stderr=True)
     progress = Progress(
@@ -72,8 +73,9 @@ def index_progress(paths: Sequence[Path], *, visible: bool) -> Iterator[IndexPro
         yield IndexProgress(progress, paths)
 
 
-def _size(path: Path) -> int:
+def _size(path: VideoPath) -> int:
+    """Return the size of what lies on this machine; 0 of a URL."""
     try:
-        return path.stat().st_size
-    except OSError:
+        return 0 if isinstance(path, str) else stamp(path).size_bytes
+    except (OSError, VideoError):
         return 0

@@ -4,6 +4,7 @@ It never imports LanceDB and writes nothing; the parent alone does.
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from soravec.runtime.vectors import mean_vector
 from soravec.types import Embedding, FrameFeatures, Segment, VideoInfo
 
 
-def setup_message(encoder: Encoder, *, sampling: str, num_threads: int) -> Message:
+def setup_message(
+    encoder: Encoder, *, sampling: str, num_threads: int, fps: float | None = None
+) -> Message:
     """Return the first message to a worker."""
     return Message(
         {
@@ -26,6 +29,7 @@ def setup_message(encoder: Encoder, *, sampling: str, num_threads: int) -> Messa
             "precision": encoder.precision,
             "num_threads": num_threads,
             "sampling": sampling,
+            "fps": fps,
         }
     )
 
@@ -61,7 +65,7 @@ def open_session(setup: Message) -> Callable[[Message, Tell], Message]:
 
     def work(job: Message, tell: Tell) -> Message:
         try:
-            return _embed(encoder, job.header["path"], header["sampling"], tell)
+            return _embed(encoder, job.header["path"], header, tell)
         except SoravecError as error:
             return _failure(type(error).__name__, str(error))
         except MemoryError:
@@ -75,12 +79,18 @@ def open_session(setup: Message) -> Callable[[Message, Tell], Message]:
     return work
 
 
-def _embed(encoder: Encoder, path: str, sampling: Any, tell: Tell) -> Message:  # noqa: ANN401
+def _embed(encoder: Encoder, path: str, setup: Mapping[str, Any], tell: Tell) -> Message:
     def on_progress(info: VideoInfo, seconds: float) -> None:
         done = seconds - info.start_seconds
         tell({"done_seconds": done, "duration_seconds": info.duration_seconds})
 
-    features = encoder.read(path, sampling=sampling, on_progress=on_progress)
+    features = encoder.read(
+        path,
+        sampling=setup["sampling"],
+        allow_urls=True,  # the parent has passed on none that is not allowed
+        fps=setup["fps"] if Path(path).is_dir() else None,
+        on_progress=on_progress,
+    )
     embedding = encoder.embed_features(features)
     header, arrays = pack(features)
     bounds = np.array([(s.start_seconds, s.end_seconds) for s in embedding.segments])

@@ -8,13 +8,14 @@ turns every error into ours; `decode` gives its pictures in order and jumps betw
 """
 
 from soravec.video.container import decoder_version
-from soravec.video.inputs import VideoSource
+from soravec.video.inputs import VideoSource, find_input, is_url, tar_members
 from soravec.video.picture import read_image
 from soravec.video.probe import probe
 from soravec.video.reader import VideoReader
 from soravec.video.sampling import AtRate, AtSeconds, EveryFrame, Keyframes, Uniform
 from soravec.video.shots import plan_segments
 from soravec.video.source import Place, find_place
+from soravec.video.stills import frame_files
 from soravec.video.write import VideoWriter
 
 __all__ = [
@@ -28,8 +29,12 @@ __all__ = [
     "VideoSource",
     "VideoWriter",
     "decoder_version",
+    "find_input",
     "find_place",
+    "frame_files",
+    "is_url",
     "plan_segments",
     "probe",
     "read_image",
+    "tar_members",
 ]

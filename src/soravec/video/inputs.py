@@ -75,7 +75,7 @@ def is_url(source: str | Path) -> bool:
     return isinstance(source, str) and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source) is not None
 
 
-def video_members(archive: Path) -> tuple[str, ...]:
+def tar_members(archive: Path) -> tuple[str, ...]:
     """Return the names of the regular files in a tar, in its order.
 
     Raises:
