@@ -6,6 +6,7 @@ All times are float seconds taken from the container's own timestamps (PTS). Spa
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,24 @@ class Frames:
 
 
 @dataclass(frozen=True, slots=True)
+class Transition:
+    """How one shot becomes the next."""
+
+    start_seconds: float
+    """The first frame that differs from the old shot."""
+    end_seconds: float
+    """The first frame that is all new; equal to the start for a cut."""
+    kind: Literal["cut", "dissolve", "fade"]
+    """A fade goes to a plain colour such as black, or comes from it, or both."""
+    boundary_seconds: float
+    """Where one shot ends and the next begins: the middle, for a fade where it is darkest."""
+
+    def __post_init__(self) -> None:
+        if not self.start_seconds <= self.boundary_seconds <= self.end_seconds:
+            raise ValueError(f"Transition has its boundary outside it: {self}")
+
+
+@dataclass(frozen=True, slots=True)
 class Shots:
     """Where a video is cut."""
 
@@ -115,6 +134,9 @@ class Shots:
     """True where frames were skipped between samples, so that a cut is known only to lie there."""
     notes: tuple[str, ...] = ()
     """What was done to the shots, such as a short one joined to its neighbour."""
+    transitions: tuple[Transition, ...] = ()
+    """What lies between them and at either end, in order of time. One that would make a shot too
+    short has no boundary in `bounds`."""
 
     def __post_init__(self) -> None:
         _check("Shots.bounds", self.bounds, np.float64, (None, 2))

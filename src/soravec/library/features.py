@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from soravec.errors import LibraryError
-from soravec.types import FrameFeatures, Shots, TimedText, VideoInfo
+from soravec.types import FrameFeatures, Shots, TimedText, Transition, VideoInfo
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -88,6 +88,7 @@ def pack(features: FrameFeatures) -> tuple[dict[str, Any], Arrays]:
         "recipe": dict(features.recipe),
         "approximate": features.shots.approximate,
         "notes": list(features.shots.notes),
+        "transitions": [asdict(transition) for transition in features.shots.transitions],
     }
     arrays: dict[str, NDArray[Any]] = {
         "features": features.features,
@@ -110,6 +111,7 @@ def unpack(header: Mapping[str, Any], arrays: Arrays) -> FrameFeatures:
             arrays["shots"].astype(np.float64, copy=False),
             bool(header["approximate"]),
             tuple(header["notes"]),
+            tuple(Transition(**one) for one in header.get("transitions", ())),
         ),
         info=VideoInfo(**info),
         feature_id=header["feature_id"],

@@ -1,38 +1,27 @@
-"""Cuts between shots, found while decoding, and the segments that follow from them.
+"""The shots of a video, found while it is decoded, and the segments that follow from them.
 
-The method is the content detector of PySceneDetect (Castellano, https://www.scenedetect.com, BSD
-3-Clause): the mean absolute change of hue, saturation and value between neighbouring frames, cut at
-27, and cuts closer than 0.6 s merged. Departures: it looks at a picture 64 pixels wide, and takes
-frames whose red, green and blue hardly change, and the 0.6 s in PTS seconds, not in frames.
-Fewer bits per colour would be as fast, but turn the hue of dull pictures: cuts are missed.
+Each frame is seen once, as a signature (`signature`). Three detectors take these in blocks: of hard
+cuts (`hardcuts`), of dissolves (`dissolves`) and of fades (`fades`).
 """
 
+from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from soravec.types import Shots
+from soravec.types import Shots, Transition
+from soravec.video.dissolves import Dissolves
+from soravec.video.fades import Fades
+from soravec.video.hardcuts import HardCuts
+from soravec.video.signature import SIZE, SignatureReader
 
-CUT_THRESHOLD = 27.0
-"""Mean absolute change of hue (0-179), saturation and value (0-255) at which a shot begins."""
-MERGE_SECONDS = 0.6
-"""Cuts closer than this are one."""
 MIN_SHOT_SECONDS = 0.5
 """A shorter shot joins its neighbour."""
 
-_WIDTH = 64
-_BATCH_SIZE = 8
-_CALM = 10.0
-"""Mean absolute change of red, green and blue below which a frame is no cut: nine in ten frames of
-real clips. Their cuts begin at 22."""
-
-# Division by table; 0 / 0 counts as 0. The half rounds where the fraction is cut off.
-_HALF = np.float32(0.5)
-_30_OVER = (30 / np.maximum(np.arange(256), 1)).astype(np.float32)
-_255_OVER = (255 / np.maximum(np.arange(256), 1)).astype(np.float32)
+_BLOCK = 16
+"""Frames that are looked at together, so that NumPy's own time is shared."""
 
 
 def plan_segments(shots: Shots, segment_seconds: float) -> NDArray[np.float64]:
@@ -57,121 +46,66 @@ def plan_segments(shots: Shots, segment_seconds: float) -> NDArray[np.float64]:
 
 
 class CutDetector:
-    """Finds cuts in a stream of decoded frames, in constant memory but for the cuts themselves."""
+    """Finds transitions in a stream of decoded frames, in constant memory but for what it finds."""
 
     def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
-        self._seconds: list[float] = []
-        self._tiny: NDArray[np.uint8] | None = None  # (1 + batch, 3, h, w), the first from before
-        self._filter = _MergeFilter()
+        self._reader = SignatureReader()
+        self._detectors = (HardCuts(), Dissolves(), Fades())
+        self._seconds = np.empty(_BLOCK)
+        self._signatures = np.empty((_BLOCK, SIZE), np.float32)
+        self._num = 0
 
     def add(self, seconds: float, frame: VideoFrame) -> None:
         """Look at the next frame."""
-        if self._tiny is None:
-            height = min(max(8, round(_WIDTH * frame.height / max(frame.width, 1))), 2 * _WIDTH)
-            self._tiny = np.empty((1 + _BATCH_SIZE, 3, height, _WIDTH), np.uint8)
-            self._shrink(frame, self._tiny[0])
-        self._seconds.append(seconds)
-        self._shrink(frame, self._tiny[len(self._seconds)])
-        if len(self._seconds) == _BATCH_SIZE:
-            self._score()
+        self._reader.read(frame, self._signatures[self._num])
+        self._seconds[self._num] = seconds
+        self._num += 1
+        if self._num == _BLOCK:
+            self._pass_on()
 
-    def finish(self) -> list[float]:
-        """Return the PTS seconds of the first frame of every new shot, ascending."""
-        self._score()
-        return self._filter.cuts
+    def finish(self) -> list[Transition]:
+        """Return all transitions, in order of time and apart from one another."""
+        self._pass_on()
+        return _reconciled(*(detector.finish() for detector in self._detectors))
 
-    def _shrink(self, frame: VideoFrame, out: NDArray[np.uint8]) -> None:
-        """Write green, blue and red of a small version of the frame into `out`, (3, h, w)."""
-        height = out.shape[1]
-        tiny = self._reformatter.reformat(
-            frame,
-            width=_WIDTH,
-            height=height,
-            format="gbrp",
-            # Nothing is averaged, so that the changes stay as large as in the full picture.
-            interpolation=Interpolation.POINT,
-            threads=1,
-        )
-        for colour, plane in zip(out, tiny.planes, strict=True):
-            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-            colour[:] = rows[:height, :_WIDTH]
-
-    def _score(self) -> None:
-        """Score the collected frames against their predecessors, all at once."""
-        if self._tiny is None or not self._seconds:
-            return
-        count = len(self._seconds)
-        before, after = self._tiny[:count], self._tiny[1 : count + 1]
-        above = _change(before, after) >= _CALM
-        if above.any():
-            above[above] = _change(_hsv(before[above]), _hsv(after[above])) >= CUT_THRESHOLD
-        for seconds, is_above in zip(self._seconds, above.tolist(), strict=True):
-            self._filter.add(seconds, is_above)
-        self._tiny[0] = after[-1]
-        self._seconds.clear()
+    def _pass_on(self) -> None:
+        seconds, signatures = self._seconds[: self._num], self._signatures[: self._num]
+        self._num = 0
+        if len(seconds):
+            for detector in self._detectors:
+                detector.add(seconds, signatures)
 
 
-def _change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the mean absolute difference of each pair of pictures, (T, 3, h, w) to (T,)."""
-    difference = np.maximum(before, after) - np.minimum(before, after)
-    return np.asarray(difference.mean(axis=(1, 2, 3)))
+def _reconciled(
+    cuts: list[Transition], dissolves: list[Transition], fades: list[Transition]
+) -> list[Transition]:
+    """Put together what the detectors found: a fade is neither a cut nor a dissolve.
 
-
-def _hsv(gbr: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return hue (0-179), saturation and value (0-255) of green, blue, red: (T, 3, h, w)."""
-    green, blue, red = gbr.astype(np.int16).swapaxes(0, 1)
-    value = np.maximum(np.maximum(red, green), blue)
-    chroma = value - np.minimum(np.minimum(red, green), blue)
-    is_red, is_green = value == red, value == green
-    difference = np.where(is_red, green - blue, np.where(is_green, blue - red, red - green))
-    sector = np.where(is_red, _HALF, np.where(is_green, _HALF + 60, _HALF + 120))
-    hue = difference * _30_OVER.take(chroma) + sector
-    hue += (hue < 0) * np.float32(180)
-    saturation = chroma * _255_OVER.take(value) + _HALF
-    return np.stack([hue, saturation, value], axis=1).astype(np.uint8)
-
-
-class _MergeFilter:
-    """PySceneDetect's flash filter in its merge mode, in seconds.
-
-    A run of frames above the threshold, each within 0.6 s of the last, becomes one cut at its end.
-    Frames above at 2.0, 2.3 and 2.4 give the cut 2.0; with 2.7 and 2.9 beside them, 2.0 and 2.9.
+    A cut in a dissolve is what it is, and the dissolve was its two sides in movement.
     """
+    cuts = [cut for cut in cuts if not any(_meet(cut, fade) for fade in fades)]
+    surer = [*fades, *cuts]
+    dissolves = [one for one in dissolves if not any(_meet(one, other) for other in surer)]
+    return sorted([*surer, *dissolves], key=lambda transition: transition.start_seconds)
 
-    def __init__(self) -> None:
-        self.cuts: list[float] = []
-        self._last_above: float | None = None
-        self._merge_start: float | None = None
 
-    def add(self, seconds: float, above: bool) -> None:
-        last_above = seconds if self._last_above is None else self._last_above
-        far = seconds - last_above >= MERGE_SECONDS - 1e-9
-        if above or self._last_above is None:
-            self._last_above = seconds
-        if self._merge_start is not None:
-            self._end_of_run(far and not above)
-        elif above and far:
-            self.cuts.append(seconds)
-        elif above and self.cuts:
-            self._merge_start = seconds
-
-    def _end_of_run(self, ended: bool) -> None:
-        assert self._merge_start is not None
-        assert self._last_above is not None
-        if ended and self._last_above - self._merge_start >= MERGE_SECONDS - 1e-9:
-            self.cuts.append(self._last_above)
-            self._merge_start = None
+def _meet(one: Transition, other: Transition) -> bool:
+    return one.start_seconds <= other.end_seconds and other.start_seconds <= one.end_seconds
 
 
 def shots_between(
-    cuts: list[float], start_seconds: float, end_seconds: float, *, approximate: bool
+    transitions: Sequence[Transition],
+    start_seconds: float,
+    end_seconds: float,
+    *,
+    approximate: bool,
 ) -> Shots:
-    """Make shots of the cuts in a span, joining those under half a second to a neighbour.
+    """Make shots of the transitions in a span, joining those under half a second to a neighbour.
 
     Cuts 4.0 and 4.3 in [0, 10) give [0, 4.3) and [4.3, 10): the 0.3 s join the shot before. A first
     shot that is too short joins the one after.
     """
+    cuts = [t.boundary_seconds for t in transitions]
     edges = [start_seconds]
     notes = []
     for cut in [c for c in cuts if start_seconds < c < end_seconds] + [end_seconds]:
@@ -187,4 +121,19 @@ def shots_between(
     if len(edges) == 1:
         edges.append(end_seconds)
     bounds = np.stack([edges[:-1], edges[1:]], axis=1).astype(np.float64)
-    return Shots(bounds, approximate=approximate, notes=tuple(notes))
+    within = tuple(
+        _clipped(transition, start_seconds, end_seconds)
+        for transition in transitions
+        if start_seconds < transition.end_seconds and transition.start_seconds < end_seconds
+    )
+    return Shots(bounds, approximate=approximate, notes=tuple(notes), transitions=within)
+
+
+def _clipped(transition: Transition, start: float, end: float) -> Transition:
+    """Return the part of a transition that lies in a span."""
+    return Transition(
+        min(max(transition.start_seconds, start), end),
+        min(max(transition.end_seconds, start), end),
+        transition.kind,
+        min(max(transition.boundary_seconds, start), end),
+    )

@@ -1,0 +1,150 @@
+"""Hard cuts: a change that stands out from those around it, stays, and is no movement.
+
+Four questions are put to each frame that differs much from the one before. Is the change larger
+than those before and after it, so that a fast pan or a shaking camera is none? (PySceneDetect asks
+so too, in its AdaptiveDetector.) Does it last, so that a flash or a dropped frame is none? Has most of
+the picture changed, so that a caption is none? And is there no shift that lays one picture over the
+other?
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soravec.types import Transition
+from soravec.video.alignment import align
+from soravec.video.signature import LUMA, SIZE
+
+LEAST_CHANGE = 3.0
+"""Mean absolute change of brightness plus that of colour, of 255."""
+PROMINENCE = 1.7
+"""How many times larger than the changes around it."""
+LEAST_LASTING = 0.6
+"""How much of the change is left between the frames farther before and after."""
+LEAST_AREA = 0.55
+"""Share of the picture that changes."""
+MOST_SHARED = 0.4
+"""Part of the structure that fits by itself."""
+MOST_ALIGNED = 0.5
+"""Correlation of structure at the best shift."""
+
+AROUND_SECONDS = 0.3
+LASTING_SECONDS = 0.4
+"""Longer than a flash, shorter than the shortest shot."""
+_APART_SECONDS = 0.25
+_MOTION, _FAR, _NEAR = 2.0, 14, 3
+_CAPACITY, _CONTEXT = 256, 64  # frames
+
+
+class HardCuts:
+    """Finds hard cuts in blocks of signatures; constant memory but for the cuts themselves."""
+
+    def __init__(self) -> None:
+        self.cuts: list[Transition] = []
+        self._strength = 0.0  # of the last cut
+        self._seconds = np.empty(_CAPACITY)
+        self._signatures = np.empty((_CAPACITY, SIZE), np.float32)
+        self._changes = np.zeros(_CAPACITY)
+        self._num = 0
+        self._decided = 0
+
+    def add(self, seconds: NDArray[np.float64], signatures: NDArray[np.float32]) -> None:
+        """Take the next frames, in order: (N,) and (N, SIZE), N at most 64."""
+        if self._num + len(seconds) > _CAPACITY:
+            self._forget()
+        begin, end = self._num, self._num + len(seconds)
+        self._seconds[begin:end] = seconds
+        self._signatures[begin:end] = signatures
+        first = max(begin, 1)
+        if end > first:
+            self._changes[first:end] = _change(
+                self._signatures[first - 1 : end - 1], self._signatures[first:end]
+            )
+        self._num = end
+        ripe = np.searchsorted(self._seconds[:end], self._seconds[end - 1] - LASTING_SECONDS)
+        self._decide(max(int(ripe), end - _CONTEXT))
+
+    def finish(self) -> list[Transition]:
+        """Decide on the last frames and return all cuts."""
+        self._decide(self._num)
+        return self.cuts
+
+    def _forget(self) -> None:
+        """Keep the frames that are undecided and those before them."""
+        begin = max(0, self._decided - _CONTEXT)
+        for array in (self._seconds, self._signatures, self._changes):
+            array[: self._num - begin] = array[begin : self._num]
+        self._num -= begin
+        self._decided -= begin
+
+    def _decide(self, end: int) -> None:
+        """Decide on the frames before index `end`."""
+        begin, self._decided = max(self._decided, 1), max(end, self._decided)
+        for number in begin + np.flatnonzero(self._changes[begin:end] >= LEAST_CHANGE):
+            if self._stands_out(int(number)) and self._is_cut(int(number)):
+                self._note(float(self._seconds[number]), float(self._changes[number]))
+
+    def _stands_out(self, number: int) -> bool:
+        """Whether the change is larger than the second largest on each side.
+
+        The second largest, so that a frame shown twice, or another cut nearby, hides nothing.
+        """
+        change = self._changes[number]
+        near = self._changes[max(1, number - 1) : number + 2]
+        if near.min() * PROMINENCE > change:  # the cheap test spares most frames of a pan
+            return False
+        return bool(change >= PROMINENCE * (self._around(number) + 1.0))
+
+    def _around(self, number: int) -> float:
+        """Return the second largest change in the time before or after a frame."""
+        begin, end = self._span(number, AROUND_SECONDS)
+        sides = self._changes[max(begin, 1) : number], self._changes[number + 1 : end]
+        return max(float(np.sort(side)[-2:][0]) if len(side) else 0.0 for side in sides)
+
+    def _is_cut(self, number: int) -> bool:
+        old, new = self._signatures[number - 1], self._signatures[number]
+        differences = np.abs(old[:LUMA] - new[:LUMA])
+        if np.mean(differences > max(2.0, 0.15 * differences.mean())) < LEAST_AREA:
+            return False
+        before, after = self._most_alike(number)
+        if float(_change(before, after)) < LEAST_LASTING * float(self._changes[number]):
+            return False
+        # A camera at rest does not jump: only one in motion may have moved far.
+        reach = _FAR if self._around(number) > _MOTION else _NEAR
+        return not (_fits(old, new, reach) or _fits(before, after, reach))
+
+    def _most_alike(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the two frames farther before and after the change that differ least."""
+        begin, end = self._span(number, LASTING_SECONDS)
+        before = self._signatures[begin:number][:: -max(1, (number - begin) // 6)]
+        after = self._signatures[number:end][:: max(1, (end - number) // 6)]
+        changes = np.stack([_change(before, later) for later in after])
+        best = int(changes.argmin())
+        return before[best % len(before)], after[best // len(before)]
+
+    def _span(self, number: int, seconds: float) -> tuple[int, int]:
+        """Return the indices of the frames within so many seconds of the change."""
+        times = self._seconds[: self._num]
+        begin = np.searchsorted(times, times[number - 1] - seconds)
+        end = np.searchsorted(times, times[number] + seconds, side="right")
+        # Frames far apart have no neighbours to compare with.
+        return min(int(begin), number - 1), max(int(end), number + 1)
+
+    def _note(self, seconds: float, strength: float) -> None:
+        if self.cuts and seconds - self.cuts[-1].start_seconds < _APART_SECONDS:
+            if strength <= self._strength:
+                return
+            self.cuts.pop()
+        self.cuts.append(Transition(seconds, seconds, "cut", seconds))
+        self._strength = strength
+
+
+def _fits(old: NDArray[np.float32], new: NDArray[np.float32], reach: int) -> bool:
+    """Whether a shift of at most so many blocks lays one picture over the other, or much of it."""
+    fit = align(old, new, reach=reach)
+    return fit.correlation > MOST_ALIGNED or fit.share > MOST_SHARED
+
+
+def _change(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean absolute change of brightness plus that of colour, (N, SIZE) to (N,)."""
+    differences = np.abs(before - after)
+    return np.asarray(differences[..., :LUMA].mean(axis=-1) + differences[..., LUMA:].mean(axis=-1))
