@@ -44,8 +44,8 @@ _UNTIMED = frozenset(
 _MAX_LEAD = 16
 """Pictures that a decoder holds back at most; more are pictures that could not be decoded."""
 
-_WITH_PTS_IN_OGG = frozenset({"theora", "vp8", "dirac"})
-"""Codecs whose time in Ogg is that of showing."""
+_KEEPS_ORDER_OF_SHOWING = frozenset({"theora", "vp8", "dirac", "mpeg2video", "vc1", "wmv3"})
+"""Codecs whose times in Ogg, ASF and MXF are those of showing."""
 
 
 class Picture(NamedTuple):
@@ -92,6 +92,7 @@ class PictureSource:
         self._last_keyframe: float | None = None
         self._shortest_jump = MIN_JUMP_SECONDS
         self._scanned: _Scan | None = None
+        self._counts_frames = False
         self._open()
         try:
             self.first = self._first()
@@ -166,7 +167,7 @@ class PictureSource:
         """Read packets from the keyframe before `start_seconds` on, decoding nothing."""
         container, stream, _ = open_video(self.where, max_pixels=self.max_pixels)
         tick = 1.0 / float(stream.average_rate or 25) / self._time_base
-        scan = _Scan(None, is_ordered=True)
+        scan = _Scan(None, is_timed=True)
         last_dts, offset = None, 0.0
         try:
             if start_seconds is not None:
@@ -176,10 +177,12 @@ class PictureSource:
                 if packet.dts is not None and packet.size:
                     dts = packet.dts * self._time_base
                     if last_dts is not None and dts < last_dts:
-                        scan = scan._replace(is_ordered=False)
+                        scan = scan._replace(is_timed=False)
                         # As the clock does with a second recording; a slip is less than this.
                         offset += last_dts + step - dts if last_dts - dts > 3 * step else 0.0
                     last_dts = dts
+                elif packet.size:
+                    scan = scan._replace(is_timed=False)
                 stamp = packet.dts if self._by_dts else packet.pts
                 if stamp is not None:
                     end = offset + stamp * self._time_base + step
@@ -199,7 +202,10 @@ class PictureSource:
         self._by_dts = _stores_dts_only(self._stream, format_name)
         self._lead: int | None = None
         self._first_dts: int | None = None
-        if self.keyframes_only:
+        # Where an open GOP is stored in the order of decoding, or a keyframe without its time, only
+        # the pictures in between tell when a keyframe is shown.
+        self._all_timed = not (self._by_dts and self._stream.codec_context.has_b_frames)
+        if self.keyframes_only and self._all_timed and not self._counts_frames:
             self._stream.codec_context.skip_frame = "NONKEY"
         self._clock: Clock[VideoFrame] = Clock(counting=format_name in _UNTIMED)
         self._decoded = self._decode()
@@ -223,11 +229,21 @@ class PictureSource:
             if frame is None:
                 self._take(self._clock.finish())
                 break
+            if self._skips and self._stamp(frame) is None:
+                self._counts_frames = True
+                self._reopen()
+                continue
             self._take(self._timed(frame))
         return self._pending.popleft() if self._pending else None
 
+    @property
+    def _skips(self) -> bool:
+        """Whether the decoder passes over all but keyframes."""
+        return self._stream.codec_context.skip_frame == "NONKEY"
+
     def _take(self, timed: Iterator[Timed[VideoFrame]]) -> None:
-        self._pending.extend(Picture(t.seconds, t.duration_seconds, t.item) for t in timed)
+        pictures = (Picture(t.seconds, t.duration_seconds, t.item) for t in timed)
+        self._pending.extend(p for p in pictures if p.frame.key_frame or not self.keyframes_only)
         if self._clock.splices:
             self._can_seek = False  # the container's own times mean two places from here on
 
@@ -247,7 +263,7 @@ class PictureSource:
                 self._first_bad = self._first_bad or _said(error)
                 continue
             for frame in frames:
-                if frame.key_frame or not self.keyframes_only:
+                if frame.key_frame or not self._skips:
                     yield frame
 
     def _packets(self) -> Iterator["Packet[VideoStream] | None"]:
@@ -283,14 +299,15 @@ class PictureSource:
         """Return the time that the container gives a frame, in its time base."""
         if not self._by_dts:
             return frame.pts
-        # A keyframe's DTS is that of the packet that pushed it out; its guessed PTS is right but
-        # for a constant.
-        stamp = frame.pts if self.keyframes_only else frame.dts
+        # A lone keyframe's DTS is that of the packet that pushed it out; its guessed PTS is right
+        # but for a constant.
+        stamp = frame.pts if self._skips else frame.dts
         if stamp is None:
             return None
         if self._lead is None:  # by how much frames come out later than their packets go in
             lead = stamp - (self._first_dts or 0)
-            self._lead = lead if lead <= _MAX_LEAD else 0
+            tick = 1.0 / float(self._stream.average_rate or 25) / self._time_base
+            self._lead = lead if lead <= _MAX_LEAD * tick else 0
         return stamp - self._lead
 
     def _note_keyframe(self, packet: "Packet[VideoStream]") -> None:
@@ -314,7 +331,7 @@ class PictureSource:
             entries = self._stream.index_entries
             found = entries.search_timestamp(int(seconds / self._time_base))
             return found >= 0 and entries[found].timestamp * self._time_base > position
-        if not self._scan().is_ordered:
+        if not self._scan().is_timed:
             self._can_seek = False
             return False
         return self._keyframe_gap is None or distance > 2 * self._keyframe_gap
@@ -345,11 +362,15 @@ class PictureSource:
         return Picture(landed.seconds, landed.duration_seconds, landed.item)
 
     def _restart(self) -> Picture | None:
+        """Begin the file again, and return its first picture."""
+        self._reopen()
+        return self._next()
+
+    def _reopen(self) -> None:
         """Begin the file again, for good: its seeking is not to be trusted."""
         self._opened.container.close()
         self._open()
         self._can_seek = False
-        return self._next()
 
     def _note_size(self, picture: Picture) -> None:
         """Remember when the pictures change their size."""
@@ -388,7 +409,8 @@ class _Scan(NamedTuple):
     """What the packets of a file say."""
 
     end_seconds: float | None
-    is_ordered: bool
+    is_timed: bool
+    """Whether all have a time, and none goes back."""
 
 
 def _stores_dts_only(stream: VideoStream, format_name: str) -> bool:
@@ -397,8 +419,8 @@ def _stores_dts_only(stream: VideoStream, format_name: str) -> bool:
     With two B-frames in a row FFmpeg guesses their PTS wrong; the DTS under which a frame is handed
     out is in order and evenly spaced.
     """
-    if format_name == "ogg":
-        return stream.codec_context.codec.canonical_name not in _WITH_PTS_IN_OGG
+    if format_name in {"ogg", "asf", "mxf"}:
+        return stream.codec_context.codec.canonical_name not in _KEEPS_ORDER_OF_SHOWING
     return format_name == "avi"
 
 
