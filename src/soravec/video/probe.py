@@ -8,6 +8,7 @@ from soravec.video.container import MAX_PIXELS, translated
 from soravec.video.decode import PictureSource
 from soravec.video.geometry import orientation_of, pixel_aspect_of, square_size
 from soravec.video.inputs import VideoSource
+from soravec.video.metadata import Described, described
 from soravec.video.source import Place, StillSource, find_place, open_source
 
 
@@ -69,7 +70,7 @@ def info_of(source: PictureSource | StillSource) -> VideoInfo:
             size_bytes=stated.size_bytes,
             has_audio=stated.has_audio,
             num_video_streams=stated.num_video_streams,
-            created=stated.created,
+            **stated.said._asdict(),
             warnings=(*source.warnings, *(warning for warning in odd if warning)),
         )
 
@@ -92,7 +93,7 @@ class _Stated(NamedTuple):
     size_bytes: int
     has_audio: bool = False
     num_video_streams: int = 1
-    created: str | None = None
+    said: Described = Described()
 
 
 def _stated(source: PictureSource | StillSource) -> _Stated:
@@ -111,7 +112,7 @@ def _stated(source: PictureSource | StillSource) -> _Stated:
         size_bytes=source.where.size_bytes,
         has_audio=bool(container.streams.audio),
         num_video_streams=num_video_streams,
-        created=container.metadata.get("creation_time"),
+        said=described(container),
     )
 
 
