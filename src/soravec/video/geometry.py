@@ -3,10 +3,13 @@
 A container states this as a display matrix and as the shape of its pixels (sample aspect ratio).
 """
 
+from fractions import Fraction
 from math import atan2, degrees, hypot
 from typing import Any, NamedTuple
 
 import numpy as np
+from av.filter.graph import Graph
+from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -47,7 +50,10 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     A stored point (p, q), q downwards, is shown at (a p + c q, b p + d q), where a, b and c, d
     stand in the first two rows of the matrix, 3 by 3 numbers in 16.16 fixed point.
     """
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        data: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # beside it stands a kind that PyAV has no name for: EXIF, or stereo views
+        data = _without_nameless_data(frame).side_data.get("DISPLAYMATRIX")
     if data is None:
         return UPRIGHT
     return orientation_of_matrix(np.frombuffer(memoryview(data), np.int32))
@@ -73,6 +79,25 @@ def orientation_of_matrix(matrix: NDArray[np.int32]) -> Orientation:
     if abs(angle - turns * 90) > _ROUNDING_DEGREES:
         warning = f"a rotation of {angle % 360:.0f} degrees was rounded to {turns * 90 % 360}"
     return Orientation(turns * 90 % 360, mirrored, warning)
+
+
+def _without_nameless_data(frame: VideoFrame) -> VideoFrame:
+    """Return the frame without the kinds of side data that this PyAV cannot name."""
+    graph = Graph()
+    end = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
+    )
+    first = len(Type)  # they are numbered from 0 without a gap
+    for number in range(first, first + 16):
+        following = graph.add("sidedata", f"mode=delete:type={number}")
+        end.link_to(following)
+        end = following
+    end.link_to(graph.add("buffersink"))
+    graph.configure()
+    graph.push(frame)
+    result = graph.pull()
+    assert isinstance(result, VideoFrame)
+    return result
 
 
 def pixel_aspect_of(stream: VideoStream, *, max_pixels: int) -> tuple[float, str | None]:

@@ -1,79 +1,79 @@
 """One picture out of a frame that holds two: the fields of interlaced video.
 
 A frame may be flagged interlaced and yet show one instant (film on a disc or in a broadcast), so
-the flag is believed only where combing is seen; and only there is anything changed: elsewhere every
-line stays as it is. No other frame is needed; the time of the frame is that of its first field.
+the flag is believed only where combing is seen; and only there are lines replaced: what stands
+still keeps all of them. No other frame is needed, and the time stays: the upper field is kept, it
+belongs to the frame's own span whichever field came first.
 """
 
-from fractions import Fraction
+from typing import Any
 
 import numpy as np
-from av.filter.graph import Graph
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from numpy.typing import NDArray
 
+from soravec.video.colour import stand_in_matrix
+
 _BLOCK = 16
 """Pixels of a side of the blocks in which combing is sought."""
 
-_COMBED_RATIO = 1.5
-"""Combed is a block in which neighbouring lines differ this many times as much as next-but-one
-lines: noise gives 1.0, whatever is smooth 0.5, and moving edges 2 to 100."""
+_SEEN_RATIO, _SEEN_LEVELS = 1.5, 2.0
+"""Neighbouring lines of a block differ this many times as much as next-but-one lines, and by so
+much on average, of 255: combing beyond doubt. Noise gives 1.0, whatever is smooth 0.5, and moving
+edges 2 to 100."""
 
-_COMBED_LEVELS = 2.0
-"""And in which they differ by so much on average, of 255."""
+_LIKELY_RATIO, _LIKELY_LEVELS = 1.15, 1.0
+"""Combing, in a frame where some is beyond doubt."""
 
-_MIN_COMBED_BLOCKS = 2
+_MIN_SEEN_BLOCKS = 2
 
 
 def deinterlaced(frame: VideoFrame) -> VideoFrame:
-    """Return the frame with its first field completed wherever the two fields are at odds.
+    """Return the frame with the lines of its lower field interpolated wherever it is combed.
 
     Returns:
         The frame itself where no combing is seen.
     """
-    combed = combed_blocks(frame)
-    if combed.sum() < _MIN_COMBED_BLOCKS:
+    near, far = line_differences(frame)
+    if ((near > _SEEN_RATIO * far) & (near > _SEEN_LEVELS)).sum() < _MIN_SEEN_BLOCKS:
         return frame
-    filled = _first_field(frame)
-    if filled.format.name != frame.format.name:  # the filter does not know every format
-        frame = frame.reformat(format=filled.format.name, threads=1)
-    _keep(frame, filled, ~_spread(combed))
-    filled.pts, filled.time_base = frame.pts, frame.time_base
-    filled.colorspace, filled.color_range = frame.colorspace, frame.color_range
-    filled.color_trc, filled.color_primaries = frame.color_trc, frame.color_primaries
+    combed = _spread((near > _LIKELY_RATIO * far) & (near > _LIKELY_LEVELS))
+    planar = _as_planar(frame)
+    filled = VideoFrame(planar.width, planar.height, planar.format.name)
+    dtype = np.uint8 if planar.format.components[0].bits <= 8 else np.uint16
+    for old, new in zip(planar.planes, filled.planes, strict=True):
+        _fill(_samples(old, dtype), _samples(new, dtype), combed, frame.height, frame.width)
+    filled.colorspace, filled.color_range = planar.colorspace, planar.color_range
+    filled.color_trc, filled.color_primaries = planar.color_trc, planar.color_primaries
     return filled
 
 
-def combed_blocks(frame: VideoFrame) -> NDArray[np.bool_]:
-    """Return where a frame is combed, by whole blocks of 16x16 pixels: (H // 16, W // 16) bool."""
-    if min(frame.height, frame.width) < _BLOCK:
-        return np.zeros((0, 0), np.bool_)
-    gray = frame.reformat(format="gray", threads=1).planes[0]
-    luma = np.frombuffer(memoryview(gray), np.uint8).reshape(-1, gray.line_size)
+def line_differences(frame: VideoFrame) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return how much lines differ from their next, and from their next but one.
+
+    Returns:
+        Two arrays (H // 16, W // 16) float32: means over blocks of 16x16 pixels, of 255.
+    """
     height, width = frame.height // _BLOCK * _BLOCK, frame.width // _BLOCK * _BLOCK
-    luma = luma[: frame.height, :width:2]  # every other column suffices
-    near = _block_sums(luma[:-1], luma[1:], height)
-    far = _block_sums(luma[:-2], luma[2:], height)
-    lines_and_columns = _BLOCK * _BLOCK // 2
-    combed: NDArray[np.bool_] = (near > _COMBED_RATIO * far) & (
-        near > _COMBED_LEVELS * lines_and_columns
-    )
-    return combed
+    if not (height and width):
+        return np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32)
+    matrix = stand_in_matrix(frame)
+    gray = frame.reformat(format="gray", src_colorspace=matrix, threads=1)
+    luma = _samples(gray.planes[0], np.uint8)[:, :width:2]  # every other column suffices
+    return _block_means(luma[:-1], luma[1:], height), _block_means(luma[:-2], luma[2:], height)
 
 
-def _block_sums(
+def _block_means(
     lines: NDArray[np.uint8], others: NDArray[np.uint8], height: int
 ) -> NDArray[np.float32]:
-    """Sum the absolute differences of lines over blocks; lines that lack are taken for equal."""
-    difference = np.maximum(lines, others) - np.minimum(lines, others)
-    missing = height - len(difference)
-    difference = difference[:height] if missing <= 0 else np.pad(difference, ((0, missing), (0, 0)))
+    """Average absolute differences over blocks; lines that lack at the end count as equal."""
+    difference = (np.maximum(lines, others) - np.minimum(lines, others))[:height]
+    difference = np.pad(difference, ((0, height - len(difference)), (0, 0)))
     columns = difference.reshape(height // _BLOCK, _BLOCK, -1).sum(axis=1, dtype=np.uint16)
-    sums: NDArray[np.float32] = columns.reshape(len(columns), -1, _BLOCK // 2).sum(
-        axis=2, dtype=np.float32
-    )
-    return sums
+    sums = columns.reshape(len(columns), -1, _BLOCK // 2).sum(axis=2, dtype=np.float32)
+    means: NDArray[np.float32] = sums / np.float32(_BLOCK * _BLOCK // 2)
+    return means
 
 
 def _spread(combed: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -83,42 +83,40 @@ def _spread(combed: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
 
 
-def _first_field(frame: VideoFrame) -> VideoFrame:
-    """Complete the first field by interpolating along edges (FFmpeg's `estdif`)."""
-    graph = Graph()
-    graph.threads = 1
-    source = graph.add_buffer(
-        width=frame.width,
-        height=frame.height,
-        format=frame.format,
-        time_base=frame.time_base or Fraction(1),
-    )
-    deinterlace = graph.add("estdif", "mode=frame:parity=auto:deint=all")
-    sink = graph.add("buffersink")
-    source.link_to(deinterlace)
-    deinterlace.link_to(sink)
-    graph.configure()
-    source.push(frame)
-    source.push(None)  # the filter hands out a frame when the next or the end comes
-    result = sink.pull()
-    assert isinstance(result, VideoFrame)
-    return result
+def _as_planar(frame: VideoFrame) -> VideoFrame:
+    """Return a frame whose samples stand in planes of their own, in the byte order of the CPU."""
+    fits = all(c.bits in (8, 10, 12, 14, 16) for c in frame.format.components)
+    planes = {c.plane for c in frame.format.components}
+    separate = len(planes) == len(frame.format.components)
+    if separate and fits and not frame.format.is_big_endian and not frame.format.has_palette:
+        return frame
+    deep = any(c.bits > 8 for c in frame.format.components)
+    name = "yuv444p16le" if deep else "yuv444p"
+    return frame.reformat(format=name, src_colorspace=stand_in_matrix(frame), threads=1)
 
 
-def _keep(frame: VideoFrame, filled: VideoFrame, blocks: NDArray[np.bool_]) -> None:
-    """Copy from `frame` into `filled` the lines of the blocks that are true, in every plane."""
-    dtype = np.uint8 if frame.format.components[0].bits <= 8 else np.uint16
-    for old, new in zip(frame.planes, filled.planes, strict=True):
-        # What is left over beside whole blocks follows the last of them.
-        rows = np.arange(old.height) * frame.height // old.height // _BLOCK
-        columns = np.arange(old.width) * frame.width // old.width // _BLOCK
-        kept = blocks[np.minimum(rows, len(blocks) - 1)]
-        kept = kept[:, np.minimum(columns, blocks.shape[1] - 1)]
-        np.copyto(_samples(new, dtype), _samples(old, dtype), where=kept)
+def _fill(
+    old: NDArray[Any],
+    new: NDArray[Any],
+    combed: NDArray[np.bool_],
+    height: int,
+    width: int,
+) -> None:
+    """Copy a plane, every second line of the combed blocks as the mean of those above and below."""
+    np.copyto(new, old)
+    lower = np.arange(1, len(old), 2)
+    above = old[lower - 1]
+    below = old[np.minimum(lower + 1, (len(old) - 1) // 2 * 2)]
+    mean = (above.astype(np.uint32) + below + 1) >> 1
+    # What is left over beside whole blocks follows the last of them.
+    rows = np.minimum(lower * height // len(old) // _BLOCK, len(combed) - 1)
+    columns = np.arange(old.shape[1]) * width // old.shape[1] // _BLOCK
+    mask = combed[rows][:, np.minimum(columns, combed.shape[1] - 1)]
+    new[lower] = np.where(mask, mean.astype(old.dtype), old[lower])
 
 
-def _samples(plane: VideoPlane, dtype: type[np.generic]) -> NDArray[np.generic]:
+def _samples(plane: VideoPlane, dtype: type[np.generic]) -> NDArray[Any]:
     """Return the (H, W) view of a plane without its padding."""
     lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height]
-    samples: NDArray[np.generic] = lines.view(dtype)[:, : plane.width]
+    samples: NDArray[Any] = lines.view(dtype)[:, : plane.width]
     return samples

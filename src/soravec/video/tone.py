@@ -111,14 +111,12 @@ def _rolled_off(light: NDArray[np.float32]) -> NDArray[np.float32]:
     of the identity at `_IDENTITY_BELOW`: the family of FFmpeg's `tonemap=mobius`.
     """
     np.maximum(light, 0.0, out=light)  # what lies outside of BT.709
-    greatest = light.max(axis=-1)
-    bright = greatest > _IDENTITY_BELOW
-    if bright.any():
-        peak, knee = PEAK_NITS / REFERENCE_WHITE_NITS, _IDENTITY_BELOW
-        s = (peak + knee * knee - 2 * knee * peak) / (peak - 1)
-        k = (knee + s) ** 2 / (peak + s)
-        x = greatest[bright]
-        light[bright] *= ((1 - k * (peak - x) / (x + s)) / x)[:, None]
+    greatest = np.maximum(np.maximum(light[..., 0], light[..., 1]), light[..., 2])
+    peak, knee = PEAK_NITS / REFERENCE_WHITE_NITS, _IDENTITY_BELOW
+    s = (peak + knee * knee - 2 * knee * peak) / (peak - 1)
+    k = (knee + s) ** 2 / (peak + s)
+    x = np.maximum(greatest, np.float32(knee))  # at the knee the gain is 1
+    light *= ((1 - k * (peak - x) / (x + s)) / x)[..., None]
     return np.minimum(light, 1.0, out=light)
 
 
