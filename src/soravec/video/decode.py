@@ -36,6 +36,9 @@ MIN_JUMP_SECONDS = 1.5
 _BEYOND_SECONDS = 1e8
 """Past the end of any file, three years; within 64 bits at any time base."""
 
+_FRAMES_SHARE_A_TIME = frozenset({"mpeg"})
+"""Containers that time some frames only; after a seek FFmpeg guesses the others wrong."""
+
 _UNTIMED = frozenset(
     {"h261", "h263", "h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "mjpeg", "dirac"}
 )
@@ -44,8 +47,12 @@ _UNTIMED = frozenset(
 _MAX_LEAD = 16
 """Pictures that a decoder holds back at most; more are pictures that could not be decoded."""
 
-_KEEPS_ORDER_OF_SHOWING = frozenset({"theora", "vp8", "dirac", "mpeg2video", "vc1", "wmv3"})
-"""Codecs whose times in Ogg, ASF and MXF are those of showing."""
+_KEEP_ORDER_OF_SHOWING = {
+    "ogg": {"theora", "vp8", "dirac"},
+    "asf": {"vc1", "wmv3"},
+    "mxf": {"mpeg2video"},
+}
+"""Codecs whose times in these containers are those of showing; of all others, of decoding."""
 
 
 class Picture(NamedTuple):
@@ -198,7 +205,7 @@ class PictureSource:
         self._stream: VideoStream = self._opened.stream
         self._time_base = float(self._stream.time_base or 0) or 1e-6
         format_name = self._opened.container.format.name
-        self._can_seek = format_name not in _UNTIMED
+        self._can_seek = format_name not in _UNTIMED | _FRAMES_SHARE_A_TIME
         self._by_dts = _stores_dts_only(self._stream, format_name)
         self._lead: int | None = None
         self._first_dts: int | None = None
@@ -419,8 +426,9 @@ def _stores_dts_only(stream: VideoStream, format_name: str) -> bool:
     With two B-frames in a row FFmpeg guesses their PTS wrong; the DTS under which a frame is handed
     out is in order and evenly spaced.
     """
-    if format_name in {"ogg", "asf", "mxf"}:
-        return stream.codec_context.codec.canonical_name not in _KEEPS_ORDER_OF_SHOWING
+    codec = stream.codec_context.codec.canonical_name
+    if format_name in _KEEP_ORDER_OF_SHOWING:
+        return codec not in _KEEP_ORDER_OF_SHOWING[format_name]
     return format_name == "avi"
 
 
