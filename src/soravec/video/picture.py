@@ -53,7 +53,9 @@ def read_image(
 
 
 def is_picture(where: Input) -> bool:
-    """Whether the first bytes are those of a picture that can be read."""
+    """Whether the first bytes are those of a picture that can be read; of a run of JPEGs, not."""
+    if where.name.lower().endswith((".mjpg", ".mjpeg")):
+        return False
     head = where.head(16)
     return any(head.startswith(magic) for magic in _DEMUXERS) and (
         not head.startswith(b"RIFF") or head[8:12] == b"WEBP"

@@ -127,6 +127,8 @@ def _duration_seconds(source: PictureSource) -> float:
     container, stream, _ = source.opened
     if stream.duration and stream.time_base and stream.duration > 0:
         return float(stream.duration * stream.time_base)
-    if container.duration and container.duration > 0:
-        return container.duration / 1e6
-    return 0.0
+    length = (container.duration or 0) / 1e6
+    if container.format.name.startswith("matroska"):  # it states when it ends, not how long it is
+        start = max(_start_seconds(source), 0.0)
+        return length - start if length > start else length
+    return max(length, 0.0)
