@@ -237,6 +237,8 @@ class Hit:
     """Likeness of motion, in [-1, 1]; None where the query or the moment has no time in it."""
     text: str | None = None
     """The words that matched; None for a vector query."""
+    language: str | None = None
+    """Language of the words, such as `en` or `chi`, where the file states it."""
 
 
 def _check(

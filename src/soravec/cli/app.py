@@ -34,6 +34,13 @@ LibraryOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything failed.")]
+MetadataOption = Annotated[
+    bool,
+    typer.Option(
+        "--metadata/--no-metadata",
+        help="Take over the title, chapters, place and time of recording that files state.",
+    ),
+]
 AllowUrlsOption = Annotated[bool, typer.Option("--allow-urls", help="Open http and https URLs.")]
 FpsOption = Annotated[
     float | None,

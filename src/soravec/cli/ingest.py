@@ -12,6 +12,7 @@ from soravec.cli.app import (
     FpsOption,
     JsonOption,
     LibraryOption,
+    MetadataOption,
     PrecisionOption,
     StrictOption,
     app,
@@ -130,6 +131,13 @@ def index(
     frame_folders: FrameFoldersOption = False,
     fps: FpsOption = None,
     allow_urls: AllowUrlsOption = False,
+    metadata: MetadataOption = True,
+    subtitles: Annotated[
+        bool,
+        typer.Option(
+            "--subtitles/--no-subtitles", help="Store subtitles, inside and beside files."
+        ),
+    ] = True,
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
     as_json: JsonOption = False,
@@ -165,6 +173,8 @@ def index(
             frame_folders=frame_folders,
             fps=fps,
             allow_urls=allow_urls,
+            metadata=metadata,
+            subtitles=subtitles,
         )
         report = store.add(list(paths), encoder=encoder, options=options, on_result=tell)
         if annotations is not None:
@@ -179,6 +189,8 @@ def index(
         print_json(counts)
     else:
         print(", ".join(f"{count} {name}" for name, count in counts.items()))
+        if report.updated:
+            say(f"{report.updated} of the unchanged files had their words read anew")
         if report.removed:
             say(f"{report.removed} files are gone and are no longer found")
         if report.failed:

@@ -9,6 +9,7 @@ from soravec.cli.app import (
     AllowUrlsOption,
     FpsOption,
     JsonOption,
+    MetadataOption,
     StrictOption,
     app,
     clock,
@@ -51,6 +52,7 @@ def probe(
     ],
     fps: FpsOption = None,
     allow_urls: AllowUrlsOption = False,
+    metadata: MetadataOption = True,
     as_json: JsonOption = False,
     strict: StrictOption = False,
 ) -> None:
@@ -59,12 +61,14 @@ def probe(
 
     from soravec.errors import SoravecError
     from soravec.video import probe as probe_file
+    from soravec.video.metadata import without_metadata
 
     failed = 0
     for file in files:
         try:
             is_folder = Path(file).is_dir()
             info = probe_file(file, allow_urls=allow_urls, fps=fps if is_folder else None)
+            info = info if metadata else without_metadata(info)
         except SoravecError as error:
             failed += 1
             if as_json:

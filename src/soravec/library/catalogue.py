@@ -12,90 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from soravec.errors import LibraryBusy, LibraryError
+from soravec.library.features import info_from_json
 from soravec.library.identity import FileStamp
+from soravec.library.schema import FORMAT_VERSION, FROM_1_TO_2, SCHEMA, statements
 from soravec.types import VideoInfo
 from soravec.video import is_url
-
-FORMAT_VERSION = 1
-
-SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE videos (
-  key INTEGER PRIMARY KEY,
-  video_id TEXT NOT NULL UNIQUE,
-  start_seconds REAL NOT NULL,
-  duration_seconds REAL NOT NULL,
-  recorded REAL NOT NULL,          -- seconds since 1970: metadata, else the file's time
-  info TEXT NOT NULL,              -- VideoInfo as JSON
-  added REAL NOT NULL
-);
-CREATE TABLE paths (
-  path TEXT PRIMARY KEY,
-  video_key INTEGER NOT NULL REFERENCES videos(key) ON DELETE CASCADE,
-  size_bytes INTEGER NOT NULL,
-  mtime_ns INTEGER NOT NULL,
-  seen REAL NOT NULL
-);
-CREATE INDEX paths_video ON paths(video_key);
-CREATE TABLE failures (
-  path TEXT PRIMARY KEY,
-  size_bytes INTEGER NOT NULL,
-  mtime_ns INTEGER NOT NULL,
-  type TEXT NOT NULL,
-  message TEXT NOT NULL,
-  failed REAL NOT NULL
-);
-CREATE TABLE spaces (
-  space_id TEXT PRIMARY KEY,
-  feature_id TEXT NOT NULL,
-  model_name TEXT NOT NULL,
-  model_path TEXT NOT NULL,        -- what to load: a bundled name or a folder
-  appearance_dim INTEGER NOT NULL,
-  dim INTEGER NOT NULL,
-  motion_weight REAL NOT NULL,
-  vectors_version INTEGER NOT NULL DEFAULT 0,
-  used REAL NOT NULL
-);
-CREATE TABLE embeddings (
-  video_key INTEGER NOT NULL REFERENCES videos(key) ON DELETE CASCADE,
-  space_id TEXT NOT NULL REFERENCES spaces(space_id),
-  recipe TEXT NOT NULL,
-  indexed INTEGER NOT NULL DEFAULT 0,   -- whether its vectors have reached vectors/
-  PRIMARY KEY (video_key, space_id)
-);
-CREATE INDEX embeddings_pending ON embeddings(space_id) WHERE indexed = 0;
-CREATE TABLE segments (
-  video_key INTEGER NOT NULL REFERENCES videos(key) ON DELETE CASCADE,
-  space_id TEXT NOT NULL,
-  ordinal INTEGER NOT NULL,
-  start_seconds REAL NOT NULL,
-  end_seconds REAL NOT NULL,
-  approximate INTEGER NOT NULL,
-  PRIMARY KEY (video_key, space_id, ordinal)
-) WITHOUT ROWID;
-CREATE TABLE texts (
-  id INTEGER PRIMARY KEY,
-  video_key INTEGER NOT NULL REFERENCES videos(key) ON DELETE CASCADE,
-  kind TEXT NOT NULL,              -- name, label, caption or tag
-  text TEXT NOT NULL,
-  start_seconds REAL,              -- NULL: the whole video
-  end_seconds REAL,
-  source TEXT NOT NULL             -- the path that a name belongs to, or who said it
-);
-CREATE INDEX texts_video ON texts(video_key);
-CREATE INDEX texts_label ON texts(text) WHERE kind = 'label';
-CREATE VIRTUAL TABLE words
-  USING fts5(text, content='texts', content_rowid='id', tokenize='trigram');
-CREATE TRIGGER texts_insert AFTER INSERT ON texts BEGIN
-  INSERT INTO words(rowid, text) VALUES (new.id, new.text);
-END;
-CREATE TRIGGER texts_delete AFTER DELETE ON texts BEGIN
-  INSERT INTO words(words, rowid, text) VALUES ('delete', old.id, old.text);
-END;
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +45,18 @@ class SegmentRow:
     start_seconds: float
     end_seconds: float
     approximate: bool
+
+
+class Words(NamedTuple):
+    """Words of a video, as stored."""
+
+    text: str
+    """One line."""
+    start_seconds: float | None = None
+    """None for the whole video."""
+    end_seconds: float | None = None
+    language: str = ""
+    """As the file states it."""
 
 
 class Catalogue:
@@ -217,12 +153,25 @@ class Catalogue:
         assert key is not None
         return key
 
+    def info(self, video_key: int) -> VideoInfo:
+        """Return what a video's file says."""
+        return info_from_json(
+            json.loads(_only(self.rows("SELECT info FROM videos WHERE key = ?", (video_key,))))
+        )
+
+    def put_info(self, video_key: int, info: VideoInfo, *, recorded: float) -> None:
+        """Replace what a video's file says; when the video begins and ends stays."""
+        self._db.execute(
+            "UPDATE videos SET info = ?, recorded = ? WHERE key = ?",
+            (json.dumps(asdict(info)), recorded, video_key),
+        )
+
     def put_path(self, stamp: FileStamp, video_key: int) -> None:
         """Note that a file holds a video; its name becomes searchable."""
         path = str(stamp.path)
         self.drop_path(path)
         self._db.execute(
-            "INSERT INTO paths VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO paths(path, video_key, size_bytes, mtime_ns, seen) VALUES (?, ?, ?, ?, ?)",
             (path, video_key, stamp.size_bytes, stamp.mtime_ns, time.time()),
         )
         name = "/".join(re.split(r"[\\/]", path.partition("?")[0] if is_url(path) else path)[-2:])
@@ -397,6 +346,29 @@ class Catalogue:
         for kind, text in words:
             self.put_text(video_key, kind, text, source=source)
 
+    def put_words(self, video_key: int, kind: str, source: str, words: Iterable[Words]) -> None:
+        """Put the words of a kind and a source in the place of those that were there."""
+        self._db.execute(
+            "DELETE FROM texts WHERE video_key = ? AND kind = ? AND source = ?",
+            (video_key, kind, source),
+        )
+        self._db.executemany(
+            "INSERT INTO texts(video_key, kind, source, text, start_seconds, end_seconds, language)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(video_key, kind, source, *entry) for entry in words],
+        )
+
+    def words_read(self, path: str) -> tuple[str, str] | None:
+        """Return what `mark_words_read` noted of a path and its video; None if it is unknown."""
+        sql = "SELECT v.words, p.sidecars FROM paths p JOIN videos v ON v.key = p.video_key"
+        rows = self.rows(f"{sql} WHERE p.path = ?", (path,))
+        return rows[0] if rows else None
+
+    def mark_words_read(self, video_key: int, path: str, words: str, sidecars: str) -> None:
+        """Note which words of a video were read, and which files beside it."""
+        self._db.execute("UPDATE videos SET words = ? WHERE key = ?", (words, video_key))
+        self._db.execute("UPDATE paths SET sidecars = ? WHERE path = ?", (sidecars, path))
+
     def forget(self, video_key: int) -> None:
         """Remove a video and everything that hangs on it."""
         self._db.execute("DELETE FROM videos WHERE key = ?", (video_key,))
@@ -404,32 +376,29 @@ class Catalogue:
     def _prepare(self, path: Path) -> None:
         if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'meta'"):
             self._create()
-        version = _only(self.rows("SELECT value FROM meta WHERE key = 'format_version'"))
+        if self._version() == "1":
+            with self.transaction():
+                for statement in statements(FROM_1_TO_2 if self._version() == "1" else ""):
+                    self._db.execute(statement)
+        version = self._version()
         if version != str(FORMAT_VERSION):
             raise LibraryError(
                 f"{path}: format version {version}, but this Soravec reads {FORMAT_VERSION}."
                 " Use the version that wrote it, or index again."
             )
 
+    def _version(self) -> str:
+        return str(_only(self.rows("SELECT value FROM meta WHERE key = 'format_version'")))
+
     def _create(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")
         if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'meta'"):
-            for statement in _statements(SCHEMA):
+            for statement in statements(SCHEMA):
                 self._db.execute(statement)
             self._db.execute(
                 "INSERT INTO meta VALUES ('format_version', ?)", (str(FORMAT_VERSION),)
             )
         self._db.execute("COMMIT")
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Yield the statements of a script; `executescript` would commit the open transaction."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def _only(rows: list[Any]) -> Any:  # noqa: ANN401  # a column of any type

@@ -6,7 +6,7 @@ Written aside, synced, renamed; read through a memory map. Vectors can always be
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,15 @@ class FeatureFiles:
                 " soravec library repair, then soravec index."
             ) from error
 
+    def put_info(self, video_id: str, info: VideoInfo) -> None:
+        """Replace what a video's file says in the features of every CNN; damaged ones are left."""
+        for path in self.root.glob(f"*/{video_id}.safetensors"):
+            try:
+                features = self.read(video_id, path.parent.name)
+            except LibraryError:  # told by `library verify`, and by whoever needs them
+                continue
+            self.write(video_id, replace(features, info=info))
+
     def forget(self, video_id: str) -> None:
         """Remove the features of a video, of every CNN."""
         for path in self.root.glob(f"*/{video_id}.safetensors"):
@@ -100,10 +109,6 @@ def pack(features: FrameFeatures) -> tuple[dict[str, Any], Arrays]:
 
 def unpack(header: Mapping[str, Any], arrays: Arrays) -> FrameFeatures:
     """Return features from what `pack` made of them."""
-    info = dict(header["info"])
-    info["warnings"] = tuple(info["warnings"])
-    info["chapters"] = tuple(TimedText(**chapter) for chapter in info.get("chapters", ()))
-    info["location"] = tuple(info["location"]) if info.get("location") else None
     return FrameFeatures(
         features=arrays["features"].astype(np.float16, copy=False),
         seconds=arrays["seconds"].astype(np.float64, copy=False),
@@ -113,10 +118,19 @@ def unpack(header: Mapping[str, Any], arrays: Arrays) -> FrameFeatures:
             tuple(header["notes"]),
             tuple(Transition(**one) for one in header.get("transitions", ())),
         ),
-        info=VideoInfo(**info),
+        info=info_from_json(header["info"]),
         feature_id=header["feature_id"],
         recipe=header["recipe"],
     )
+
+
+def info_from_json(raw: Mapping[str, Any]) -> VideoInfo:
+    """Return what `dataclasses.asdict` made of the facts of a file, after a way through JSON."""
+    info = dict(raw)
+    info["warnings"] = tuple(info["warnings"])
+    info["chapters"] = tuple(TimedText(**chapter) for chapter in info.get("chapters", ()))
+    info["location"] = tuple(info["location"]) if info.get("location") else None
+    return VideoInfo(**info)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,24 +3,29 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from soravec.errors import LibraryError, MissingVideo, NotAllowed, VideoError, WorkerError
 from soravec.library.catalogue import Catalogue
-from soravec.library.features import FeatureFiles
+from soravec.library.features import FeatureFiles, info_from_json
 from soravec.library.identity import FileStamp, VideoPath, stamp, video_identity
 from soravec.library.samples import sample_words
+from soravec.library.transcript import WordKeeper
 from soravec.library.vectors import VectorIndex
-from soravec.library.worker import read_reply, setup_message
+from soravec.library.worker import job_message, read_reply, setup_message
 from soravec.process import Message, Outcome, supervise
 from soravec.runtime.encoder import Encoder, Sampling
 from soravec.runtime.engine import available_cores
 from soravec.types import Embedding, FrameFeatures, VideoInfo
+from soravec.video.metadata import without_metadata
+from soravec.video.sidecars import Sidecar
+from soravec.video.subtitles import WARNING_PREFIX
 
-Status = Literal["indexed", "unchanged", "moved", "removed", "failed"]
+Status = Literal["indexed", "unchanged", "moved", "updated", "removed", "failed"]
 
 DEADLINE_SECONDS = 120.0
 DEADLINE_PER_VIDEO_SECOND = 2.0
@@ -46,11 +51,13 @@ class FileResult:
 
 @dataclass(slots=True)
 class IndexReport:
-    """What a run did. `unchanged` counts the moved files too."""
+    """What a run did. `unchanged` counts the files that were moved or updated too."""
 
     indexed: int = 0
     unchanged: int = 0
     moved: int = 0
+    updated: int = 0
+    """Files whose pictures were known, and whose words were read anew."""
     removed: int = 0
     failed: int = 0
     segments: int = 0
@@ -64,9 +71,10 @@ class IndexReport:
         """Count one file."""
         if result.status == "indexed":
             self.indexed += 1
-        elif result.status in ("unchanged", "moved"):
+        elif result.status in ("unchanged", "moved", "updated"):
             self.unchanged += 1
             self.moved += result.status == "moved"
+            self.updated += result.status == "updated"
         elif result.status == "removed":
             self.removed += 1
         else:
@@ -96,13 +104,29 @@ class IndexOptions:
     """Frames per second of folders of frames; None for what they state, else 25."""
     allow_urls: bool = False
     """Open http and https URLs."""
+    metadata: bool = True
+    """Store title, chapters, place and time of recording that the files state."""
+    subtitles: bool = True
+    """Store the subtitles in the files and beside them."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
     stamp: FileStamp
     video_id: str
+    sidecars: tuple[Sidecar, ...] | None
+    """The subtitle files beside it; None to read no subtitles."""
+    status: Status = "indexed"
+    """What to tell when it is done."""
+    decode: bool = True
+    """Whether to decode it, and not only to read its words."""
+    num_segments: int = 0
+    """Segments written already."""
+    note: str = ""
+    """Why its words are not to be read."""
 
+
+NO_WORDS = f"{WARNING_PREFIX}not read"
 
 _NO_URLS = "URLs are opened only when that is asked for"
 
@@ -147,6 +171,11 @@ class Indexer:
         self._space_id = encoder.space_id
         self._report = IndexReport()
         self._twins: dict[str, list[FileStamp]] = {}
+        self._words = WordKeeper(
+            catalogue, files, metadata=options.metadata, subtitles=options.subtitles
+        )
+        self._at_words: set[str] = set()  # videos whose worker has come to their words
+        self._later: list[_Job] = []
 
     def run(self, roots: Sequence[VideoPath], paths: Sequence[VideoPath]) -> IndexReport:
         """Index files; an interrupt loses nothing that was reported.
@@ -158,8 +187,12 @@ class Indexer:
         """
         known = {path for root in roots for path in self._known_below(root)}
         try:
-            for outcome in self._outcomes(paths):
+            for outcome in self._outcomes(self._jobs(paths), len(paths)):
                 self._settle(outcome)
+            while self._later:
+                later, self._later = self._later, []
+                for outcome in self._outcomes(iter(later), len(later)):
+                    self._settle(outcome)
             for gone in sorted(known - {str(path) for path in paths}):
                 self._remove(gone)
         finally:
@@ -177,9 +210,9 @@ class Indexer:
             return known
         return [path for path in known if path == str(root)]
 
-    def _outcomes(self, paths: Sequence[VideoPath]) -> Iterator[Outcome[_Job]]:
+    def _outcomes(self, jobs: Iterator[_Job], num_jobs: int) -> Iterator[Outcome[_Job]]:
         cores = available_cores()
-        workers = max(1, min(self._options.num_workers or cores, len(paths)))
+        workers = max(1, min(self._options.num_workers or cores, num_jobs))
         threads = max(1, cores // workers)
         return supervise(
             "soravec.library.worker",
@@ -188,15 +221,23 @@ class Indexer:
                 sampling=self._options.sampling,
                 num_threads=threads,
                 fps=self._options.fps,
+                metadata=self._options.metadata,
             ),
-            self._jobs(paths),
-            encode=lambda job: Message({"path": str(job.stamp.path)}),
+            jobs,
+            encode=lambda job: job_message(
+                str(job.stamp.path),
+                sidecars=None if job.note else job.sidecars,
+                decode=job.decode,
+            ),
             deadline_seconds=self._deadline,
             num_workers=workers,
-            on_progress=lambda job, header: self._on_progress(
-                str(job.stamp.path), float(header["done_seconds"])
-            ),
+            on_progress=self._note_progress,
         )
+
+    def _note_progress(self, job: _Job, header: Mapping[str, Any]) -> None:
+        if header.get("stage") == "words":
+            self._at_words.add(job.video_id)
+        self._on_progress(str(job.stamp.path), float(header["done_seconds"]))
 
     def _deadline(self, progress: Mapping[str, Any]) -> float:
         if self._options.deadline_seconds is not None:
@@ -231,9 +272,8 @@ class Indexer:
 
     def _recognise(self, file: FileStamp) -> _Job | None:
         """Return a job for a file, or settle it without decoding and return None."""
-        path = str(file.path)
         if not self._options.verify and self._unchanged(file):
-            self._tell(FileResult(path, "unchanged"))
+            self._tell_known(file, "unchanged")
             return None
         failure = None if self._options.retry_failed else self._catalogue.known_failure(file)
         if failure is not None and failure[0] != WorkerError.__name__:
@@ -247,7 +287,7 @@ class Indexer:
         if self._from_library(file, video_id):
             return None
         self._twins[video_id] = []
-        return _Job(file, video_id)
+        return _Job(file, video_id, self._words.sidecars(file.path))
 
     def _unchanged(self, file: FileStamp) -> bool:
         key = self._catalogue.known_file(file)
@@ -265,7 +305,7 @@ class Indexer:
                 self._put_path(file, key)
             if lost:
                 self._index.rebuild([key])
-            self._tell(FileResult(str(file.path), "unchanged" if before == key else "moved"))
+            self._tell_known(file, "unchanged" if before == key else "moved")
             return True
         if not self._files.has(video_id, self._encoder.feature_id):
             return False
@@ -274,13 +314,36 @@ class Indexer:
         except LibraryError as error:
             logger.warning("%s", error)
             return False
+        if not self._options.metadata:
+            features = replace(features, info=without_metadata(features.info))
         self._commit(file, video_id, features, self._encoder.embed_features(features))
-        self._tell(FileResult(str(file.path), "indexed", self._index.num_segments(key)))
+        self._tell_known(file, "indexed", num_segments=self._index.num_segments(key))
         return True
+
+    def _tell_known(self, file: FileStamp, status: Status, *, num_segments: int = 0) -> None:
+        """Tell of a file that needs no decoding, at once or when its words have been read."""
+        sidecars = self._words.sidecars(file.path)
+        if self._words.are_read(str(file.path), sidecars):
+            self._tell(FileResult(str(file.path), status, num_segments))
+            return
+        key = self._catalogue.known_file(file)
+        assert key is not None
+        status = "updated" if status == "unchanged" else status
+        video_id = self._catalogue.video_id(key)
+        self._later.append(
+            _Job(file, video_id, sidecars, status, decode=False, num_segments=num_segments)
+        )
 
     def _settle(self, outcome: Outcome[_Job]) -> None:
         """Record what a worker made of a file, and of the files that are equal to it."""
         job, reply = outcome.job, outcome.reply
+        if not job.decode:
+            self._settle_words(job, reply)
+            return
+        if isinstance(reply, WorkerError) and job.video_id in self._at_words:
+            self._at_words.remove(job.video_id)
+            self._later.append(replace(job, note=f"{NO_WORDS} ({reply})"))
+            return
         twins = self._twins.pop(job.video_id)
         if isinstance(reply, WorkerError):
             self._fail(job.stamp, WorkerError.__name__, f"{job.stamp.path}: {reply}")
@@ -288,8 +351,18 @@ class Indexer:
             self._fail(job.stamp, reply.header["type"], reply.header["message"])
         else:
             features, embedding = read_reply(reply)
+            if job.note:
+                info = replace(features.info, warnings=(*features.info.warnings, job.note))
+                features = replace(features, info=info)
             self._files.write(job.video_id, features)
-            self._commit(job.stamp, job.video_id, features, embedding)
+            words = partial(
+                self._words.put,
+                path=str(job.stamp.path),
+                info=features.info,
+                packed=reply.header["words"],
+                sidecars=job.sidecars,
+            )
+            self._commit(job.stamp, job.video_id, features, embedding, words=words)
             length = sum(segment.duration_seconds for segment in embedding.segments)
             count = len(embedding.segments)
             odd = "; ".join(features.info.warnings)
@@ -301,8 +374,29 @@ class Indexer:
                 message = failure.message.replace(str(job.stamp.path), str(twin.path))
                 self._fail(twin, failure.error_type, message)
 
+    def _settle_words(self, job: _Job, reply: Message | WorkerError) -> None:
+        """Record the words of a file whose pictures are known."""
+        path = str(job.stamp.path)
+        if isinstance(reply, WorkerError):
+            note = f"{NO_WORDS} ({reply})"
+        elif reply.header["kind"] == "failed":
+            note = f"{NO_WORDS} ({reply.header['message']})"
+        else:
+            info = info_from_json(reply.header["info"])
+            recorded = _recorded(info, job.stamp)
+            note = self._words.renew(
+                job.video_id, path, info, reply.header["words"], job.sidecars, recorded=recorded
+            )
+        self._tell(FileResult(path, job.status, job.num_segments, message=note))
+
     def _commit(
-        self, file: FileStamp, video_id: str, features: FrameFeatures, embedding: Embedding
+        self,
+        file: FileStamp,
+        video_id: str,
+        features: FrameFeatures,
+        embedding: Embedding,
+        *,
+        words: Callable[[int], None] | None = None,
     ) -> None:
         """Make a video durable: from here on it is acknowledged."""
         recorded = _recorded(features.info, file)
@@ -310,6 +404,8 @@ class Indexer:
             key = self._catalogue.put_video(video_id, features.info, recorded=recorded)
             self._put_path(file, key)
             self._index.put(key, embedding)
+            if words is not None:
+                words(key)
         self._index.flush_when_due()
 
     def _put_path(self, file: FileStamp, key: int) -> None:

@@ -153,7 +153,8 @@ class Library:
         segment.
 
         Args:
-            text: Words of names, labels, captions and tags; all must be found.
+            text: Words of subtitles, chapters, titles, names, labels, captions and tags; all must
+                be found in one video, and those in double quotes in a row.
             video: A file that need not be in the library.
             start_seconds: Where the span of `video` begins; None means the beginning.
             end_seconds: Where it ends; None means the end.

@@ -118,7 +118,7 @@ def segment_query(
 def search_words(
     catalogue: Catalogue, space: Space, text: str, *, k: int, where: Filter
 ) -> list[Hit]:
-    """Return the `k` best moments whose names, labels, captions or tags hold every term."""
+    """Return the `k` best moments whose words hold every term."""
     allowed = set(allowed_videos(catalogue, where))
     hits: list[Hit] = []
     for match in find_words(catalogue, text):
@@ -139,6 +139,7 @@ def search_words(
                 video_id=catalogue.video_id(match.video_key),
                 segment_id=f"{catalogue.video_id(match.video_key)}:{first.ordinal}",
                 text=match.text,
+                language=match.language or None,
             )
         )
         if len(hits) == k:

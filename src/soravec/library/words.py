@@ -1,6 +1,10 @@
-"""Search by words over names, labels, captions and tags: substrings, so Chinese works too."""
+"""Search by words over all that is said of videos: substrings, so Chinese works too."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any, NamedTuple
 
 from soravec.errors import QueryError
 from soravec.library.catalogue import Catalogue
@@ -8,8 +12,26 @@ from soravec.library.catalogue import Catalogue
 TRIGRAM = 3
 """The shortest term that the trigram index finds; a shorter one is looked for row by row."""
 
-KIND_WEIGHT = {"label": 1.0, "tag": 1.0, "caption": 0.9, "name": 0.6}
+KIND_WEIGHT = {
+    "label": 1.0,
+    "tag": 1.0,
+    "caption": 0.9,
+    "title": 0.9,
+    "chapter": 0.9,
+    "subtitle": 0.8,
+    "name": 0.6,
+}
 """How much a match says: a label was set on purpose, a name may be an accident."""
+
+MAX_GAP_SECONDS = 5.0
+"""Two subtitles further apart are not read as one sentence."""
+MAX_CANDIDATES = 1000
+"""Subtitles whose neighbours are looked at, for words that begin in one and end in the next."""
+
+_TERM = re.compile(r'"([^"]*[^"\s][^"]*)"|(\S+)')
+_CJK = "\u3000-\u30ff\u3400-\u9fff\uff00-\uffef"
+_MAY_BREAK = re.compile(f"[\\s{_CJK}]")
+_BREAK_IN_CJK = re.compile(f"(?<=[{_CJK}])\n(?=[{_CJK}])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,27 +45,42 @@ class WordMatch:
     score: float
     """In (0, 1]: the share of the words that was asked for, weighted by their kind."""
     text: str
+    language: str = ""
+    """Of the words, as the file states it."""
+
+
+class _Row(NamedTuple):
+    video_key: int
+    start_seconds: float | None
+    end_seconds: float | None
+    kind: str
+    text: str
+    language: str
 
 
 def find_words(catalogue: Catalogue, query: str) -> list[WordMatch]:
     """Return what matches every term of `query`, best first.
 
-    Terms are separated by white space, match anywhere in a word, and ignore case. All terms must
-    be found in one video; each of its spans that matches a term is returned, scored by the share
-    of terms that it holds.
+    Terms are separated by white space, match anywhere in a word, and ignore case; in double quotes
+    they stand for a phrase. All terms must be found in one video; each of its spans that matches a
+    term is returned, scored by the share of terms that it holds. A phrase, and a term in a script
+    without spaces, may begin in one subtitle and end in the next.
 
     Raises:
         QueryError: There is no term.
     """
-    terms = list(dict.fromkeys(query.split()))
+    found_terms = (" ".join((phrase or word).split()) for phrase, word in _TERM.findall(query))
+    terms = list(dict.fromkeys(found_terms))
     if not terms:
         raise QueryError("no words to look for: give a text, a video, an image or a segment")
-    by_span: dict[tuple[int, float | None, float | None], dict[str, tuple[float, str]]] = {}
+    by_span: dict[tuple[int, float | None, float | None], dict[str, tuple[float, str, str]]] = {}
     for term in terms:
-        for key, start, end, kind, text in _rows(catalogue, term):
+        for key, start, end, kind, text, language in chain(
+            _rows(catalogue, term), _across(catalogue, term)
+        ):
             best = by_span.setdefault((key, start, end), {})
-            score = KIND_WEIGHT.get(kind, 0.8) * (len(term) / len(text)) ** 0.25
-            best[term] = max(best.get(term, (0.0, "")), (min(score, 1.0), text))
+            score = min(KIND_WEIGHT.get(kind, 0.8) * (len(term) / len(text)) ** 0.25, 1.0)
+            best[term] = max(best.get(term, (0.0, "", "")), (score, text, language))
     found: dict[int, set[str]] = {}
     for (key, _, _), matched in by_span.items():
         found.setdefault(key, set()).update(matched)
@@ -52,8 +89,9 @@ def find_words(catalogue: Catalogue, query: str) -> list[WordMatch]:
             video_key=key,
             start_seconds=start,
             end_seconds=end,
-            score=sum(score for score, _ in matched.values()) / len(terms),
-            text=" | ".join(dict.fromkeys(text for _, text in matched.values())),
+            score=sum(score for score, _, _ in matched.values()) / len(terms),
+            text=" | ".join(dict.fromkeys(text for _, text, _ in matched.values())),
+            language=max(matched.values())[2],
         )
         for (key, start, end), matched in by_span.items()
         if len(found[key]) == len(terms)
@@ -61,17 +99,70 @@ def find_words(catalogue: Catalogue, query: str) -> list[WordMatch]:
     return sorted(matches, key=lambda m: (-m.score, m.video_key, m.start_seconds or 0.0))
 
 
-def _rows(
-    catalogue: Catalogue, term: str
-) -> list[tuple[int, float | None, float | None, str, str]]:
-    columns = "t.video_key, t.start_seconds, t.end_seconds, t.kind, t.text"
+def one_line(text: str) -> str:
+    r"""Return text on one line; between ideographs a line break is no space.
+
+    >>> one_line("two\nlines")
+    'two lines'
+    """
+    return _BREAK_IN_CJK.sub("", text).replace("\n", " ")
+
+
+def _rows(catalogue: Catalogue, term: str) -> list[_Row]:
+    columns = "t.video_key, t.start_seconds, t.end_seconds, t.kind, t.text, t.language"
+    return [_Row(*row) for row in _matching(catalogue, columns, term)]
+
+
+def _matching(catalogue: Catalogue, columns: str, term: str, condition: str = "") -> list[Any]:
+    """Return columns of the texts `t` that hold a term."""
     if len(term) >= TRIGRAM:
         quoted = '"' + term.replace('"', '""') + '"'
         return catalogue.rows(
-            f"SELECT {columns} FROM words JOIN texts t ON t.id = words.rowid WHERE words MATCH ?",
+            f"SELECT {columns} FROM words JOIN texts t ON t.id = words.rowid WHERE words MATCH ?"
+            f" {condition}",
             (quoted,),
         )
     pattern = "%" + term.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     return catalogue.rows(
-        f"SELECT {columns} FROM texts t WHERE t.text LIKE ? ESCAPE '\\'", (pattern,)
+        f"SELECT {columns} FROM texts t WHERE t.text LIKE ? ESCAPE '\\' {condition}", (pattern,)
     )
+
+
+def _across(catalogue: Catalogue, term: str) -> Iterator[_Row]:
+    """Yield pairs of subtitles in a row that hold a term together, and neither alone.
+
+    Wherever the term is divided, its first half ends the one or its second half begins the other.
+    """
+    if len(term) < 2 or not _MAY_BREAK.search(term):
+        return
+    middle = (len(term) + 1) // 2
+    columns = "t.video_key, t.source, t.language, t.start_seconds, t.end_seconds, t.text"
+    for half, is_first in ((term[:middle].strip(), True), (term[middle:].strip(), False)):
+        limit = f"AND t.kind = 'subtitle' LIMIT {MAX_CANDIDATES}"
+        for row in _matching(catalogue, columns, half, limit):
+            key, _, language, start, end, text = row
+            neighbour = _neighbour(catalogue, row, following=is_first)
+            if neighbour is None:
+                continue
+            pair = ((start, end, text), neighbour) if is_first else (neighbour, (start, end, text))
+            joined = one_line(f"{pair[0][2]}\n{pair[1][2]}")
+            sought = term.casefold()
+            alone = any(sought in part[2].casefold() for part in pair)
+            close = pair[1][0] - pair[0][1] <= MAX_GAP_SECONDS
+            if sought in joined.casefold() and close and not alone:
+                yield _Row(key, pair[0][0], pair[1][1], "subtitle", joined, language)
+
+
+def _neighbour(
+    catalogue: Catalogue, row: tuple[Any, ...], *, following: bool
+) -> tuple[float, float, str] | None:
+    """Return (start, end, text) of the subtitle next to one of the same source and language."""
+    key, source, language, start, _, _ = row
+    beyond, order = (">", "ASC") if following else ("<", "DESC")
+    rows = catalogue.rows(
+        "SELECT start_seconds, end_seconds, text FROM texts WHERE video_key = ?"
+        f" AND start_seconds {beyond} ? AND kind = 'subtitle' AND source = ? AND language = ?"
+        f" ORDER BY start_seconds {order} LIMIT 1",
+        (key, start, source, language),
+    )
+    return rows[0] if rows else None

@@ -3,7 +3,8 @@
 It never imports LanceDB and writes nothing; the parent alone does.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,25 @@ import numpy as np
 
 from soravec.errors import SoravecError
 from soravec.library.features import pack, unpack
+from soravec.library.transcript import pack_sidecars, pack_words, read_words, unpack_sidecars
 from soravec.process import Message, Tell, serve
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.folder import find_model
 from soravec.runtime.vectors import mean_vector
 from soravec.types import Embedding, FrameFeatures, Segment, VideoInfo
+from soravec.video import probe
+from soravec.video.metadata import without_metadata
+from soravec.video.sidecars import Sidecar
+from soravec.video.subtitles import Subtitles
 
 
 def setup_message(
-    encoder: Encoder, *, sampling: str, num_threads: int, fps: float | None = None
+    encoder: Encoder,
+    *,
+    sampling: str,
+    num_threads: int,
+    fps: float | None = None,
+    metadata: bool = True,
 ) -> Message:
     """Return the first message to a worker."""
     return Message(
@@ -30,8 +41,21 @@ def setup_message(
             "num_threads": num_threads,
             "sampling": sampling,
             "fps": fps,
+            "metadata": metadata,
         }
     )
+
+
+def job_message(path: str, *, sidecars: Sequence[Sidecar] | None, decode: bool = True) -> Message:
+    """Return the message for one file.
+
+    Args:
+        path: The video.
+        sidecars: The subtitle files beside it; None to read no subtitles at all.
+        decode: Whether to make features and vectors, and not only to read its words.
+    """
+    packed = None if sidecars is None else pack_sidecars(sidecars)
+    return Message({"path": path, "sidecars": packed, "decode": decode})
 
 
 def read_reply(message: Message) -> tuple[FrameFeatures, Embedding]:
@@ -65,7 +89,9 @@ def open_session(setup: Message) -> Callable[[Message, Tell], Message]:
 
     def work(job: Message, tell: Tell) -> Message:
         try:
-            return _embed(encoder, job.header["path"], header, tell)
+            if not job.header.get("decode", True):
+                return _listen(job.header, header, tell)
+            return _embed(encoder, job.header, header, tell)
         except SoravecError as error:
             return _failure(type(error).__name__, str(error))
         except MemoryError:
@@ -79,10 +105,16 @@ def open_session(setup: Message) -> Callable[[Message, Tell], Message]:
     return work
 
 
-def _embed(encoder: Encoder, path: str, setup: Mapping[str, Any], tell: Tell) -> Message:
+def _embed(
+    encoder: Encoder, job: Mapping[str, Any], setup: Mapping[str, Any], tell: Tell
+) -> Message:
+    path = job["path"]
+    done = {"done_seconds": 0.0, "duration_seconds": 0.0}
+
     def on_progress(info: VideoInfo, seconds: float) -> None:
-        done = seconds - info.start_seconds
-        tell({"done_seconds": done, "duration_seconds": info.duration_seconds})
+        done["done_seconds"] = seconds - info.start_seconds
+        done["duration_seconds"] = info.duration_seconds
+        tell(done)
 
     features = encoder.read(
         path,
@@ -92,11 +124,34 @@ def _embed(encoder: Encoder, path: str, setup: Mapping[str, Any], tell: Tell) ->
         on_progress=on_progress,
     )
     embedding = encoder.embed_features(features)
-    header, arrays = pack(features)
+    tell({**done, "stage": "words"})
+    info, words = _words(job, features.info, setup)
+    header, arrays = pack(replace(features, info=info))
     bounds = np.array([(s.start_seconds, s.end_seconds) for s in embedding.segments])
     vectors = np.stack([s.vector for s in embedding.segments])
-    full: Mapping[str, Any] = {"kind": "embedded", "space_id": embedding.space_id, **header}
+    full = {"kind": "embedded", "space_id": embedding.space_id, "words": words, **header}
     return Message(full, {**arrays, "bounds": bounds, "vectors": vectors})
+
+
+def _listen(job: Mapping[str, Any], setup: Mapping[str, Any], tell: Tell) -> Message:
+    """Read the words of a file, and what it says of itself."""
+    path = job["path"]
+    facts = probe(path, allow_urls=True, fps=setup["fps"] if Path(path).is_dir() else None)
+    tell({"done_seconds": 0.0, "duration_seconds": facts.duration_seconds, "stage": "words"})
+    info, words = _words(job, facts, setup)
+    return Message({"kind": "words", "info": asdict(info), "words": words})
+
+
+def _words(
+    job: Mapping[str, Any], info: VideoInfo, setup: Mapping[str, Any]
+) -> tuple[VideoInfo, dict[str, Any]]:
+    """Return the facts of a file, as far as they are wanted and with their warnings, and words."""
+    if not setup["metadata"]:
+        info = without_metadata(info)
+    if job.get("sidecars") is None:
+        return info, pack_words(Subtitles((), (), ()))
+    found = read_words(job["path"], info, unpack_sidecars(job["sidecars"]))
+    return replace(info, warnings=(*info.warnings, *found.warnings)), pack_words(found)
 
 
 def _failure(kind: str, message: str) -> Message:

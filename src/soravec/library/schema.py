@@ -1,0 +1,105 @@
+"""The tables of `catalogue.db`, and how those of an older format become them."""
+
+import sqlite3
+from collections.abc import Iterator
+
+FORMAT_VERSION = 2
+"""1 knew nothing of subtitles; such a library is brought up to date when it is opened."""
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE videos (
+  key INTEGER PRIMARY KEY,
+  video_id TEXT NOT NULL UNIQUE,
+  start_seconds REAL NOT NULL,
+  duration_seconds REAL NOT NULL,
+  recorded REAL NOT NULL,          -- seconds since 1970: metadata, else the file's time
+  info TEXT NOT NULL,              -- VideoInfo as JSON
+  added REAL NOT NULL,
+  words TEXT NOT NULL DEFAULT ''   -- which of the words inside were read: metadata, subtitles
+);
+CREATE TABLE paths (
+  path TEXT PRIMARY KEY,
+  video_key INTEGER NOT NULL REFERENCES videos(key) ON DELETE CASCADE,
+  size_bytes INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL,
+  seen REAL NOT NULL,
+  sidecars TEXT NOT NULL DEFAULT ''  -- the subtitle files beside it that were read, as JSON
+);
+CREATE INDEX paths_video ON paths(video_key);
+CREATE TABLE failures (
+  path TEXT PRIMARY KEY,
+  size_bytes INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL,
+  type TEXT NOT NULL,
+  message TEXT NOT NULL,
+  failed REAL NOT NULL
+);
+CREATE TABLE spaces (
+  space_id TEXT PRIMARY KEY,
+  feature_id TEXT NOT NULL,
+  model_name TEXT NOT NULL,
+  model_path TEXT NOT NULL,        -- what to load: a bundled name or a folder
+  appearance_dim INTEGER NOT NULL,
+  dim INTEGER NOT NULL,
+  motion_weight REAL NOT NULL,
+  vectors_version INTEGER NOT NULL DEFAULT 0,
+  used REAL NOT NULL
+);
+CREATE TABLE embeddings (
+  video_key INTEGER NOT NULL REFERENCES videos(key) ON DELETE CASCADE,
+  space_id TEXT NOT NULL REFERENCES spaces(space_id),
+  recipe TEXT NOT NULL,
+  indexed INTEGER NOT NULL DEFAULT 0,   -- whether its vectors have reached vectors/
+  PRIMARY KEY (video_key, space_id)
+);
+CREATE INDEX embeddings_pending ON embeddings(space_id) WHERE indexed = 0;
+CREATE TABLE segments (
+  video_key INTEGER NOT NULL REFERENCES videos(key) ON DELETE CASCADE,
+  space_id TEXT NOT NULL,
+  ordinal INTEGER NOT NULL,
+  start_seconds REAL NOT NULL,
+  end_seconds REAL NOT NULL,
+  approximate INTEGER NOT NULL,
+  PRIMARY KEY (video_key, space_id, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE texts (
+  id INTEGER PRIMARY KEY,
+  video_key INTEGER NOT NULL REFERENCES videos(key) ON DELETE CASCADE,
+  kind TEXT NOT NULL,              -- name, label, caption, tag, subtitle, chapter or title
+  text TEXT NOT NULL,
+  start_seconds REAL,              -- NULL: the whole video
+  end_seconds REAL,
+  source TEXT NOT NULL,            -- the path that they belong to, or who said it
+  language TEXT NOT NULL DEFAULT ''  -- as the file states it
+);
+CREATE INDEX texts_time ON texts(video_key, start_seconds);
+CREATE INDEX texts_label ON texts(text) WHERE kind = 'label';
+CREATE VIRTUAL TABLE words
+  USING fts5(text, content='texts', content_rowid='id', tokenize='trigram');
+CREATE TRIGGER texts_insert AFTER INSERT ON texts BEGIN
+  INSERT INTO words(rowid, text) VALUES (new.id, new.text);
+END;
+CREATE TRIGGER texts_delete AFTER DELETE ON texts BEGIN
+  INSERT INTO words(words, rowid, text) VALUES ('delete', old.id, old.text);
+END;
+"""
+
+FROM_1_TO_2 = """
+ALTER TABLE videos ADD COLUMN words TEXT NOT NULL DEFAULT '';
+ALTER TABLE paths ADD COLUMN sidecars TEXT NOT NULL DEFAULT '';
+ALTER TABLE texts ADD COLUMN language TEXT NOT NULL DEFAULT '';
+CREATE INDEX texts_time ON texts(video_key, start_seconds);
+DROP INDEX texts_video;
+UPDATE meta SET value = '2' WHERE key = 'format_version';
+"""
+
+
+def statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script; `executescript` would commit the open transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
