@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from soravec.video.colour import over_white, stand_in_matrix
+from soravec.video.colour import Unsited, over_white, stand_in_matrix
 from soravec.video.geometry import UPRIGHT, Orientation
 from soravec.video.interlace import deinterlaced
 from soravec.video.tone import is_hdr, tone_map
@@ -43,6 +43,7 @@ class Converter:
         self._fit = fit
         self._orientation = orientation
         self._pixel_aspect = pixel_aspect
+        self._unsited = Unsited()
         self._reformatter = VideoReformatter()
 
     def convert(self, frame: VideoFrame, out: NDArray[np.uint8]) -> None:
@@ -71,14 +72,16 @@ class Converter:
         shrinks = height <= frame.height and width <= frame.width
         same = height == frame.height and width == frame.width
         return self._reformatter.reformat(
-            frame,
+            self._unsited.take(frame),
             width=width,
             height=height,
             format=pixel_format,
             src_colorspace=stand_in_matrix(frame),
             # Measured: area averaging is as fast as bilinear and does not alias; it cannot enlarge.
             # At equal size only chroma is interpolated, and bicubic is what FFmpeg does there.
-            interpolation=Interpolation.AREA if shrinks and not same else Interpolation.BICUBIC,
+            # FULL_CHR_H_INP keeps RGB from being halved across before it is scaled down.
+            interpolation=Interpolation.FULL_CHR_H_INP
+            | (Interpolation.AREA if shrinks and not same else Interpolation.BICUBIC),
             threads=1,
         )
 
