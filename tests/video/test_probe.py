@@ -3,6 +3,7 @@ import pytest
 from soravec.video import decoder_version, probe
 
 from ..conftest import HEIGHT, WIDTH
+from .reference import drawn, needs_ffmpeg
 
 
 def test_probe_states_the_facts(numbered_video):
@@ -25,3 +26,18 @@ def test_probe_of_every_kind(long_video):
 
 def test_the_decoder_is_named():
     assert decoder_version().startswith("PyAV ")
+
+
+@needs_ffmpeg
+def test_probe_states_colour_and_shape(tmp_path):
+    tags = "setparams=colorspace=bt2020nc:color_primaries=bt2020:color_trc=arib-std-b67:range=pc"
+    filters = f"format=yuv420p10le,setsar=4/3,{tags}"
+    info = probe(drawn(tmp_path / "a.mkv", "-c:v", "ffv1", filters=filters))
+    assert (info.color_space, info.color_range) == ("bt2020nc", "full")
+    assert info.color_transfer == "arib-std-b67"
+    assert info.sample_aspect_ratio == pytest.approx(4 / 3)
+    assert (info.height, info.width) == (120, 213)
+    assert (info.mirrored, info.interlaced) == (False, False)
+    plain = probe(drawn(tmp_path / "b.mkv", "-c:v", "ffv1", filters="format=yuv420p"))
+    assert (plain.color_space, plain.color_transfer) == ("", "")
+    assert (plain.sample_aspect_ratio, plain.width) == (1.0, 160)
