@@ -15,7 +15,7 @@ _LEAST_CONTRAST = 3.0
 _BLACK = 24.0
 """Brightness up to which an edge of the picture counts as a black bar."""
 _ALIKE = 0.65
-_PADDED = (2 * ROWS, 2 * COLS)
+_PADDED = (36, 48)  # at least the picture and its reach
 
 _DOWN = np.arange(-_REACH_ROWS, _REACH_ROWS + 1)[:, None]
 _ACROSS = np.arange(-_REACH_COLS, _REACH_COLS + 1)[None, :]
@@ -34,7 +34,10 @@ class Alignment(NamedTuple):
 
 
 def align(
-    before: NDArray[np.float32], after: NDArray[np.float32], *, reach: int = _REACH_COLS
+    before: NDArray[np.uint8 | np.float32],
+    after: NDArray[np.uint8 | np.float32],
+    *,
+    reach: int = _REACH_COLS,
 ) -> Alignment:
     """Return how two signatures fit at the best shift of at most `reach` blocks.
 
@@ -69,12 +72,14 @@ def _share(
 
 
 def _without_bars(
-    before: NDArray[np.float32], after: NDArray[np.float32]
+    before: NDArray[np.uint8 | np.float32], after: NDArray[np.uint8 | np.float32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the brightness of both, with rows and columns black in both filled from within."""
     old = before[:LUMA].reshape(ROWS, COLS).astype(np.float64)
     new = after[:LUMA].reshape(ROWS, COLS).astype(np.float64)
     light = np.maximum(old, new) > _BLACK
+    if light[0].any() and light[-1].any() and light[:, 0].any() and light[:, -1].any():
+        return old, new
     for axis in (0, 1):
         lit = np.flatnonzero(light.any(axis=1 - axis))
         if len(lit):

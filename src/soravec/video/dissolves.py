@@ -1,7 +1,7 @@
 """Dissolves: one shot fading into another while both are seen.
 
-About thirteen signatures a second are kept for some seconds, and the squared distance between any
-two. Windows of eight lengths slide over them. In a dissolve from A to B the frames lie on the line
+Eight to ten signatures a second are kept for some seconds, and the squared distance between any
+two. Windows of seven lengths slide over them. In a dissolve from A to B the frames lie on the line
 between the two: the middle one is half of each, and has half their contrast, for what is dark in
 one is bright in the other. Movement also leads from A to B, but around and not through the middle,
 and as sharp as before. Eight such numbers of a window are weighed by a network of eight neurons,
@@ -19,10 +19,10 @@ from soravec.types import Transition
 from soravec.video.alignment import align
 from soravec.video.signature import COLS, LUMA, ROWS, SIZE
 
-TICK_SECONDS = 0.066
+TICK_SECONDS = 0.09
 """The least time between two signatures that are looked at."""
-HALVES = (2, 3, 4, 5, 7, 9, 12, 15)
-"""Halves of the windows, in ticks: 0.27 s to 2.4 s from end to end."""
+HALVES = (2, 3, 4, 5, 6, 8, 10)
+"""Halves of the windows, in ticks: 0.4 s to 2.4 s from end to end."""
 THRESHOLD = 0.5
 """Probability above which a window is a dissolve."""
 
@@ -31,6 +31,16 @@ _LEAST_DISTANCE = 16.0
 _MOST_DETOUR, _MOST_CONTRAST = 1.3, 0.97
 _UNRELATED = 0.1
 _CAPACITY, _CONTEXT = 128, 2 * HALVES[-1] + 2 * (HALVES[-1] // 2) + 2
+
+
+# How far back from the last tick of the time after: the ends of the time before, of the window, its
+# middle. Times before and after are half a half.
+_BACK = np.array(
+    [
+        (2 * half + 2 * (half // 2), 2 * half + half // 2, half + half // 2, half // 2, 0)
+        for half in HALVES
+    ]
+).reshape(1, -1)
 
 
 class Windows(NamedTuple):
@@ -54,17 +64,18 @@ class Dissolves:
         self._network = Network.load()
         self._found: list[tuple[float, Transition]] = []
         self._seconds = np.empty(_CAPACITY)
-        self._signatures = np.empty((_CAPACITY, SIZE), np.float32)
+        self._signatures = np.empty((_CAPACITY, SIZE), np.float32)  # less 128
         self._contrasts = np.empty(_CAPACITY)
+        self._squares = np.empty(_CAPACITY)
         self._distances = np.zeros((_CAPACITY, _CAPACITY))
         self._num = 0
         self._last: float | None = None
 
-    def add(self, seconds: NDArray[np.float64], signatures: NDArray[np.float32]) -> None:
+    def add(self, seconds: NDArray[np.float64], signatures: NDArray[np.uint8]) -> None:
         """Take the next frames, in order: (N,) and (N, SIZE), N at most 64."""
         chosen: list[int] = []
         for number, second in enumerate(seconds.tolist()):
-            if self._last is not None and second - self._last < TICK_SECONDS - 1e-6:
+            if self._last is not None and second - self._last < TICK_SECONDS:
                 continue
             if self._last is not None and second - self._last > _GAP_SECONDS:
                 self._take(seconds[chosen], signatures[chosen])
@@ -79,24 +90,28 @@ class Dissolves:
         self._close()
         return [transition for _, transition in self._found]
 
-    def _take(self, seconds: NDArray[np.float64], signatures: NDArray[np.float32]) -> None:
+    def _take(self, seconds: NDArray[np.float64], signatures: NDArray[np.uint8]) -> None:
         if not len(seconds):
             return
         if self._num + len(seconds) > _CAPACITY:
             self._forget()
         begin, end = self._num, self._num + len(seconds)
         self._seconds[begin:end] = seconds
-        self._signatures[begin:end] = signatures
-        self._contrasts[begin:end] = contrasts(signatures)
-        block = squared_distances(self._signatures[:end], self._signatures[begin:end])
-        self._distances[:end, begin:end] = block
-        self._distances[begin:end, :end] = block.T
+        # Around the middle of the range, for the sake of the digits that are left.
+        centred = self._signatures[begin:end] = signatures - np.float32(128)
+        self._contrasts[begin:end] = contrasts(centred)
+        first = max(0, begin - _CONTEXT)
+        squares = self._squares[begin:end] = np.einsum("ns,ns->n", centred, centred)
+        products = self._signatures[first:end] @ centred.T
+        block = (self._squares[first:end, None] + squares - 2 * products) / SIZE
+        self._distances[first:end, begin:end] = block
+        self._distances[begin:end, first:end] = block.T
         self._num = end
         self._look(windows_that_end(np.arange(begin, end)))
 
     def _forget(self) -> None:
         begin = self._num - _CONTEXT
-        for array in (self._seconds, self._signatures, self._contrasts):
+        for array in (self._seconds, self._signatures, self._contrasts, self._squares):
             array[:_CONTEXT] = array[begin : self._num]
         self._distances[:_CONTEXT, :_CONTEXT] = self._distances[
             begin : self._num, begin : self._num
@@ -116,24 +131,33 @@ class Dissolves:
         if not len(features):
             return
         # What may pass were the two ends unrelated is worth the comparison.
-        hopeful = self._network(features) > THRESHOLD
-        windows, features = windows.take(hopeful), features[hopeful]
-        for start, end, row in zip(windows.start, windows.end, features, strict=True):
-            row[-1] = align(self._signatures[start], self._signatures[end]).correlation
+        hopes = self._network(features)
+        for number in np.flatnonzero(hopes > THRESHOLD)[np.argsort(-hopes[hopes > THRESHOLD])]:
+            start, end, row = windows.start[number], windows.end[number], features[number]
+            if self._is_beaten(hopes[number], self._seconds[start], self._seconds[end]):
+                continue
+            row[-1] = align(self._signatures[start] + 128, self._signatures[end] + 128).correlation
             score = float(self._network(row[None])[0])
             if score > THRESHOLD:
                 self._propose(score, float(self._seconds[start]), float(self._seconds[end]))
 
+    def _rivals(self, start: float, end: float) -> list[int]:
+        """Return which of the last windows that were found overlap this one."""
+        return [
+            number
+            for number in range(max(len(self._found) - 4, 0), len(self._found))
+            if self._found[number][1].start_seconds < end
+            and start < self._found[number][1].end_seconds
+        ]
+
+    def _is_beaten(self, score: float, start: float, end: float) -> bool:
+        return any(self._found[number][0] >= score for number in self._rivals(start, end))
+
     def _propose(self, score: float, start: float, end: float) -> None:
         """Keep the best of the windows that overlap."""
-        rivals = [
-            number
-            for number, (_, other) in enumerate(self._found[-4:], max(len(self._found) - 4, 0))
-            if min(end, other.end_seconds) - max(start, other.start_seconds) > 0
-        ]
-        if any(self._found[number][0] >= score for number in rivals):
+        if self._is_beaten(score, start, end):
             return
-        for number in reversed(rivals):
+        for number in reversed(self._rivals(start, end)):
             del self._found[number]
         self._found.append((score, Transition(start, end, "dissolve", (start + end) / 2)))
 
@@ -160,12 +184,13 @@ class Network:
 
 def windows_that_end(ticks: NDArray[np.int64]) -> Windows:
     """Return the windows of all lengths whose time after ends at these ticks."""
-    last, half = (grid.ravel() for grid in np.meshgrid(ticks, HALVES, indexing="ij"))
-    outside = half // 2
-    end = last - outside
-    start = end - 2 * half
-    windows = Windows(np.maximum(start - outside, 0), start, end - half, end, last)
-    return windows.take(start >= 0)
+    return _windows(*(ticks[:, None] - _BACK).reshape(-1, 5).T)
+
+
+def _windows(*indices: NDArray[np.int64]) -> Windows:
+    windows = Windows(*indices)
+    windows = windows._replace(outside_before=np.maximum(windows.outside_before, 0))
+    return windows.take(windows.start >= 0)
 
 
 def describe(
@@ -231,13 +256,3 @@ def contrasts(signatures: NDArray[np.float32]) -> NDArray[np.float64]:
     luma = signatures[:, :LUMA].reshape(-1, ROWS, COLS)
     down, across = np.diff(luma, axis=1), np.diff(luma, axis=2)
     return np.asarray((down**2).mean(axis=(1, 2)) + (across**2).mean(axis=(1, 2)), np.float64)
-
-
-def squared_distances(
-    signatures: NDArray[np.float32], others: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Return the mean squared difference of each pair, (N, SIZE) and (M, SIZE) to (N, M)."""
-    # Around the middle of the range, for the sake of the digits that are left.
-    left, right = signatures - np.float32(128), others - np.float32(128)
-    squares = np.einsum("ns,ns->n", left, left)[:, None] + np.einsum("ms,ms->m", right, right)
-    return np.asarray(np.maximum(squares - 2 * (left @ right.T), 0) / SIZE, np.float64)

@@ -1,9 +1,9 @@
 """Hard cuts: a change that stands out from those around it, stays, and is no movement.
 
 Four questions are put to each frame that differs much from the one before. Is the change larger
-than those before and after it, so that a fast pan or a shaking camera is none? (PySceneDetect asks
-so too, in its AdaptiveDetector.) Does it last, so that a flash or a dropped frame is none? Has most of
-the picture changed, so that a caption is none? And is there no shift that lays one picture over the
+than those around it, so that a fast pan or a shaking camera is none? (PySceneDetect asks so too, in
+its AdaptiveDetector.) Does it last, so that a flash or a dropped frame is none? Has most of the
+picture changed, so that a caption is none? And is there no shift that lays one picture over the
 other?
 """
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from soravec.types import Transition
 from soravec.video.alignment import align
-from soravec.video.signature import LUMA, SIZE
+from soravec.video.signature import LUMA, SIZE, changes
 
-LEAST_CHANGE = 3.0
+LEAST_CHANGE = 5.0
 """Mean absolute change of brightness plus that of colour, of 255."""
 PROMINENCE = 1.7
 """How many times larger than the changes around it."""
@@ -42,13 +42,25 @@ class HardCuts:
         self.cuts: list[Transition] = []
         self._strength = 0.0  # of the last cut
         self._seconds = np.empty(_CAPACITY)
-        self._signatures = np.empty((_CAPACITY, SIZE), np.float32)
+        self._signatures = np.empty((_CAPACITY, SIZE), np.uint8)
         self._changes = np.zeros(_CAPACITY)
         self._num = 0
         self._decided = 0
 
-    def add(self, seconds: NDArray[np.float64], signatures: NDArray[np.float32]) -> None:
-        """Take the next frames, in order: (N,) and (N, SIZE), N at most 64."""
+    def add(
+        self,
+        seconds: NDArray[np.float64],
+        signatures: NDArray[np.uint8],
+        steps: NDArray[np.int64],
+    ) -> None:
+        """Take the next frames, in order, at most 64.
+
+        Args:
+            seconds: When they are shown, (N,).
+            signatures: (N, SIZE).
+            steps: How many frames each lies after the one before, (N,); where some were passed
+                over, little has changed.
+        """
         if self._num + len(seconds) > _CAPACITY:
             self._forget()
         begin, end = self._num, self._num + len(seconds)
@@ -56,9 +68,8 @@ class HardCuts:
         self._signatures[begin:end] = signatures
         first = max(begin, 1)
         if end > first:
-            self._changes[first:end] = _change(
-                self._signatures[first - 1 : end - 1], self._signatures[first:end]
-            )
+            found = changes(self._signatures[first - 1 : end - 1], self._signatures[first:end])
+            self._changes[first:end] = found / steps[first - begin :]
         self._num = end
         ripe = np.searchsorted(self._seconds[:end], self._seconds[end - 1] - LASTING_SECONDS)
         self._decide(max(int(ripe), end - _CONTEXT))
@@ -102,23 +113,25 @@ class HardCuts:
 
     def _is_cut(self, number: int) -> bool:
         old, new = self._signatures[number - 1], self._signatures[number]
-        differences = np.abs(old[:LUMA] - new[:LUMA])
+        differences = np.abs(old[:LUMA].astype(np.int16) - new[:LUMA])
         if np.mean(differences > max(2.0, 0.15 * differences.mean())) < LEAST_AREA:
             return False
         before, after = self._most_alike(number)
-        if float(_change(before, after)) < LEAST_LASTING * float(self._changes[number]):
+        lasting = float(changes(before, after)) / float(self._changes[number])
+        if lasting < LEAST_LASTING:
             return False
         # A camera at rest does not jump: only one in motion may have moved far.
         reach = _FAR if self._around(number) > _MOTION else _NEAR
-        return not (_fits(old, new, reach) or _fits(before, after, reach))
+        if _fits(old, new, reach):
+            return False
+        return lasting > 0.9 or not _fits(before, after, reach)
 
-    def _most_alike(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _most_alike(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return the two frames farther before and after the change that differ least."""
         begin, end = self._span(number, LASTING_SECONDS)
         before = self._signatures[begin:number][:: -max(1, (number - begin) // 6)]
         after = self._signatures[number:end][:: max(1, (end - number) // 6)]
-        changes = np.stack([_change(before, later) for later in after])
-        best = int(changes.argmin())
+        best = int(np.argmin([changes(before, later) for later in after]))
         return before[best % len(before)], after[best // len(before)]
 
     def _span(self, number: int, seconds: float) -> tuple[int, int]:
@@ -138,13 +151,7 @@ class HardCuts:
         self._strength = strength
 
 
-def _fits(old: NDArray[np.float32], new: NDArray[np.float32], reach: int) -> bool:
+def _fits(old: NDArray[np.uint8], new: NDArray[np.uint8], reach: int) -> bool:
     """Whether a shift of at most so many blocks lays one picture over the other, or much of it."""
     fit = align(old, new, reach=reach)
     return fit.correlation > MOST_ALIGNED or fit.share > MOST_SHARED
-
-
-def _change(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the mean absolute change of brightness plus that of colour, (N, SIZE) to (N,)."""
-    differences = np.abs(before - after)
-    return np.asarray(differences[..., :LUMA].mean(axis=-1) + differences[..., LUMA:].mean(axis=-1))

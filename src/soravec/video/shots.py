@@ -5,23 +5,24 @@ cuts (`hardcuts`), of dissolves (`dissolves`) and of fades (`fades`).
 """
 
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, inf
 
 import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from soravec.types import Shots, Transition
-from soravec.video.dissolves import Dissolves
+from soravec.video.dissolves import TICK_SECONDS, Dissolves
 from soravec.video.fades import Fades
-from soravec.video.hardcuts import HardCuts
-from soravec.video.signature import SIZE, SignatureReader
+from soravec.video.hardcuts import LEAST_CHANGE, HardCuts
+from soravec.video.signature import SIZE, SignatureReader, changes
 
 MIN_SHOT_SECONDS = 0.5
 """A shorter shot joins its neighbour."""
 
-_BLOCK = 16
-"""Frames that are looked at together, so that NumPy's own time is shared."""
+_BLOCK = 40
+"""Signatures that are looked at together, so that NumPy's own time is shared."""
+_MOST_HELD, _MOST_HELD_PIXELS = 24, 1 << 22
 
 
 def plan_segments(shots: Shots, segment_seconds: float) -> NDArray[np.float64]:
@@ -46,34 +47,86 @@ def plan_segments(shots: Shots, segment_seconds: float) -> NDArray[np.float64]:
 
 
 class CutDetector:
-    """Finds transitions in a stream of decoded frames, in constant memory but for what it finds."""
+    """Finds transitions in a stream of decoded frames, in constant memory but for what it finds.
+
+    Some ten frames a second are read first, and those between them only where the picture has
+    changed. Frames are held for that until a few have come together, which also spares time: what
+    a decoder leaves of the processor's caches makes each alone cost twice as much.
+    """
 
     def __init__(self) -> None:
         self._reader = SignatureReader()
-        self._detectors = (HardCuts(), Dissolves(), Fades())
-        self._seconds = np.empty(_BLOCK)
-        self._signatures = np.empty((_BLOCK, SIZE), np.float32)
-        self._num = 0
+        self._hard_cuts, self._dissolves, self._fades = HardCuts(), Dissolves(), Fades()
+        self._held: list[VideoFrame] = []
+        self._times: list[float] = []  # of the held frames
+        self._ticks: list[int] = []  # which of them are read first
+        self._next_tick = -inf
+        self._before: NDArray[np.uint8] | None = None  # the last signature
+        self._seconds: list[float] = []
+        self._steps: list[int] = []
+        self._signatures = np.empty((_BLOCK + _MOST_HELD, SIZE), np.uint8)
 
     def add(self, seconds: float, frame: VideoFrame) -> None:
         """Look at the next frame."""
-        self._reader.read(frame, self._signatures[self._num])
-        self._seconds[self._num] = seconds
-        self._num += 1
-        if self._num == _BLOCK:
-            self._pass_on()
+        if seconds >= self._next_tick:
+            self._ticks.append(len(self._held))
+            self._next_tick = seconds + TICK_SECONDS
+        self._held.append(frame)
+        self._times.append(seconds)
+        num_held = len(self._held)
+        if num_held == _MOST_HELD or num_held * frame.width * frame.height > _MOST_HELD_PIXELS:
+            self._read()
 
     def finish(self) -> list[Transition]:
         """Return all transitions, in order of time and apart from one another."""
+        if self._held:
+            if self._ticks[-1:] != [len(self._held) - 1]:
+                self._ticks.append(len(self._held) - 1)
+            self._read()
         self._pass_on()
-        return _reconciled(*(detector.finish() for detector in self._detectors))
+        return _reconciled(self._hard_cuts.finish(), self._dissolves.finish(), self._fades.finish())
+
+    def _read(self) -> None:
+        """Read the ticks, and what lies between two that differ; hold what comes after them."""
+        ticks = self._ticks or [len(self._held) - 1]
+        end = ticks[-1] + 1
+        found = self._signatures_of(ticks)
+        before = found[:1] if self._before is None else self._before[None]
+        steps = changes(np.concatenate([before, found[:-1]]), found).tolist()
+        begins = [0, *(tick + 1 for tick in ticks[:-1])]
+        between = [
+            number
+            for begin, tick, change in zip(begins, ticks, steps, strict=True)
+            if change >= LEAST_CHANGE
+            for number in range(begin, tick)
+        ]
+        if between:
+            found = np.concatenate([found, self._signatures_of(between)])
+        seen = [*ticks, *between]
+        order = np.argsort(seen)
+        num_seen = len(self._seconds)
+        self._signatures[num_seen : num_seen + len(seen)] = found[order]
+        self._seconds += [self._times[seen[number]] for number in order]
+        self._steps += np.diff(np.array(seen)[order], prepend=-1).tolist()
+        self._before = found[len(ticks) - 1]
+        del self._held[:end], self._times[:end]
+        self._ticks = []
+        if len(self._seconds) >= _BLOCK:
+            self._pass_on()
+
+    def _signatures_of(self, chosen: list[int]) -> NDArray[np.uint8]:
+        signatures = np.empty((len(chosen), SIZE), np.uint8)
+        self._reader.read([self._held[number] for number in chosen], signatures)
+        return signatures
 
     def _pass_on(self) -> None:
-        seconds, signatures = self._seconds[: self._num], self._signatures[: self._num]
-        self._num = 0
+        seconds, signatures = np.array(self._seconds), self._signatures[: len(self._seconds)]
         if len(seconds):
-            for detector in self._detectors:
-                detector.add(seconds, signatures)
+            self._hard_cuts.add(seconds, signatures, np.array(self._steps))
+            self._dissolves.add(seconds, signatures)
+            self._fades.add(seconds, signatures)
+        self._seconds.clear()
+        self._steps.clear()
 
 
 def _reconciled(
