@@ -90,6 +90,7 @@ def settle(
     latest: dict[str, int] = {}
     shown: list[str] = []
     shown_until = -inf
+    shown_as: int | None = None
     num_outside = 0
     for cue in ordered:
         end = _end_of(cue, starts)
@@ -101,13 +102,14 @@ def settle(
         rolls_up = abs(start - shown_until) <= TOUCHING_SECONDS
         rest = lines[_num_repeated(shown, lines) if rolls_up else 0 :]
         shown, shown_until = lines, end
-        again = latest.get(cue.text) if rest else len(texts) - 1
+        again = latest.get(cue.text, None if rest else shown_as)
         if again is not None and start <= texts[again].end_seconds + TOUCHING_SECONDS:
             last = texts[again]
             texts[again] = replace(last, end_seconds=max(last.end_seconds, end))
+            shown_as = again
             continue
-        text = "\n".join(rest)
-        latest[text] = len(texts)
+        text = "\n".join(rest or lines)
+        shown_as = latest[text] = len(texts)
         texts.append(TimedText(start, end, text, language))
     return Settled(tuple(texts), num_outside)
 

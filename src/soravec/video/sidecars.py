@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
@@ -193,10 +194,12 @@ def cues_of(stream: SubtitleStream, packet: "Packet[Any]") -> Iterator[Cue]:
     events = stream.codec_context.decode2(packet)
     if events is None or packet.pts is None:
         return
-    base = float(stream.time_base or 0)
-    start = packet.pts * base
-    stated = (packet.duration or 0) * base or (events.end_display_time % (2**32 - 1)) / 1000
-    end = start + stated if stated > 0 else None
+    base = stream.time_base or Fraction(1, 1000)
+    length = (packet.duration or 0) * base
+    if not length:  # 2**32 - 1 milliseconds mean that it is not known
+        length = Fraction(events.end_display_time % (2**32 - 1), 1000)
+    start = float(packet.pts * base)
+    end = float(packet.pts * base + length) if length > 0 else None
     native_ass = stream.codec_context.name in ("ass", "ssa")
     for event in events:
         markup = getattr(event, "ass", b"").decode("utf-8", "replace")
