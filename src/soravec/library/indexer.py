@@ -27,6 +27,9 @@ from soravec.video.subtitles import WARNING_PREFIX
 
 Status = Literal["indexed", "unchanged", "moved", "updated", "removed", "failed"]
 
+WORKER = "soravec.library.worker"
+"""The module that a child runs."""
+
 DEADLINE_SECONDS = 120.0
 DEADLINE_PER_VIDEO_SECOND = 2.0
 """By default a file may take two minutes, and twice the time that it lasts."""
@@ -215,7 +218,7 @@ class Indexer:
         workers = max(1, min(self._options.num_workers or cores, num_jobs))
         threads = max(1, cores // workers)
         return supervise(
-            "soravec.library.worker",
+            WORKER,
             setup_message(
                 self._encoder,
                 sampling=self._options.sampling,
