@@ -47,11 +47,20 @@ def test_a_standard_picture_comes_back_near_to_itself(transfer):
     light = 203 * (standard / 255) ** 2.4 @ BT2020_FROM_709.T
     codes = pq_code(light) if transfer == PQ else hlg_code(light)
     back = mapped(codes, transfer, BT2020)
-    assert difference(back, standard) < 3.0
-    # Below 0.7 of white nothing is changed but for rounding, white loses a few steps.
-    dark = standard.max(axis=2) < 219
+    assert difference(back, standard) < 7.0
+    # Below 0.5 of white nothing is changed but for rounding; white makes room for highlights.
+    dark = standard.max(axis=2) < 190
     assert difference(back[dark], standard[dark]) < 0.1
-    assert np.abs(back.astype(int) - standard).max() <= 16
+    assert np.abs(back.astype(int) - standard).max() <= 27
+
+
+@pytest.mark.real
+@needs_ffmpeg
+def test_photographs_come_back_near_to_themselves(data_dir):
+    for photo in sorted((data_dir / "photos").glob("*.jpg"))[:8]:
+        standard = converted(photo, (160, 240), filters="scale=240:160").astype(float)
+        codes = pq_code(203 * (standard / 255) ** 2.4 @ BT2020_FROM_709.T)
+        assert difference(mapped(codes, PQ, BT2020), standard) < 8.0
 
 
 def test_highlights_are_rolled_off_and_never_clipped_below_the_peak():
@@ -59,7 +68,7 @@ def test_highlights_are_rolled_off_and_never_clipped_below_the_peak():
     gray = mapped(np.repeat(pq_code(nits)[None, :, None], 3, axis=2), PQ, BT2020)[0, :, 0]
     assert gray[0] == 0
     assert (np.diff(gray[:-1].astype(int)) > 0).all()
-    assert gray[4] == 239
+    assert gray[4] == 228
     assert gray[7] == gray[8] == 255
 
 
@@ -67,7 +76,7 @@ def test_hue_is_kept_in_a_highlight():
     light = np.array([[[800.0, 400.0, 200.0]]])
     out = mapped(pq_code(light), PQ, BT709)[0, 0] / 255
     linear = out**2.4
-    assert linear / linear[0] == pytest.approx([1.0, 0.5, 0.25], rel=0.02)
+    assert linear / linear[0] == pytest.approx([1.0, 0.5, 0.25], rel=0.03)
 
 
 @needs_ffmpeg
@@ -78,7 +87,7 @@ def test_pq_is_mapped_as_zscale_and_tonemap_do(name, primaries):
     chain = (
         f"format=gbrp16le,setparams=colorspace=gbr:color_trc=smpte2084:color_primaries={name}"
         ":range=pc,zscale=t=linear:npl=203,format=gbrpf32le,zscale=p=bt709,"
-        "tonemap=mobius:param=0.7:peak=4.92611:desat=0,zscale=t=bt709:m=gbr:r=full,format=gbrp"
+        "tonemap=mobius:param=0.5:peak=4.92611:desat=0,zscale=t=bt709:m=gbr:r=full,format=gbrp"
     )
     raw = ffmpeg(
         "-f", "rawvideo", "-pixel_format", "rgb48le", "-video_size", "48x32", "-i", "-",

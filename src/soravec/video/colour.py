@@ -1,10 +1,12 @@
 """What a frame says of its colours, by FFmpeg's names, and what has to be mended before scaling."""
 
 from fractions import Fraction
+from functools import cache
 from typing import Final
 
 import numpy as np
 from av.filter.graph import Graph
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
@@ -139,7 +141,7 @@ def over_white(frame: VideoFrame) -> VideoFrame:
     It is laid over at its own size, for a scaler would mix the colours that are hidden under full
     transparency into the edges. This takes 7 bytes per pixel, for such frames only.
     """
-    if not _may_be_transparent(frame):
+    if not _may_be_transparent(frame.format.name):
         return frame
     rgba = frame.reformat(format="rgba", src_colorspace=stand_in_matrix(frame), threads=1)
     plane = rgba.planes[0]
@@ -153,8 +155,10 @@ def over_white(frame: VideoFrame) -> VideoFrame:
     return VideoFrame.from_ndarray(laid, format="rgb24")
 
 
-def _may_be_transparent(frame: VideoFrame) -> bool:
-    return frame.format.name == "pal8" or any(c.is_alpha for c in frame.format.components)
+@cache
+def _may_be_transparent(pixel_format: str) -> bool:
+    components = VideoFormat(pixel_format).components
+    return pixel_format == "pal8" or any(c.is_alpha for c in components)
 
 
 def _lay_row(row: NDArray[np.uint8], target: NDArray[np.uint8]) -> None:

@@ -5,8 +5,8 @@ itself, nothing remembered from others: the same frame gives the same picture, w
 
     code -> light in units of reference white -> BT.709 primaries -> roll-off -> gamma 2.4 -> code
 
-Light up to 0.7 of reference white (203 cd/m2, ITU-R BT.2408) comes out as it was in the standard
-picture that it would be graded from; the rest up to 1,000 cd/m2 is rolled off below white.
+Light up to 0.5 of reference white (203 cd/m2, ITU-R BT.2408), code 191 of 255, comes out as it was
+in the standard picture; reference white comes out as 228, and 1,000 cd/m2 as 255.
 """
 
 from functools import cache
@@ -23,7 +23,7 @@ REFERENCE_WHITE_NITS = 203.0
 PEAK_NITS = 1000.0
 """What becomes the brightest white: the peak that HLG assumes and that most PQ is graded for."""
 
-_IDENTITY_BELOW = 0.7
+_IDENTITY_BELOW = 0.5
 """Of reference white: what is darker keeps its light."""
 
 _NUM_ROOTS = 4096
@@ -46,12 +46,14 @@ _TO_BT709: Final = {
     ColorPrimaries.BT709: ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
 }
 
+_HDR: Final = frozenset((ColorTrc.SMPTE2084.value, ColorTrc.ARIB_STD_B67.value))
+
 _BT2020_LUMINANCE = (0.2627, 0.6780, 0.0593)
 
 
 def is_hdr(frame: VideoFrame) -> bool:
     """Whether the frame states the transfer function of PQ or HLG."""
-    return frame.color_trc in (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
+    return frame.color_trc in _HDR
 
 
 def tone_map(
