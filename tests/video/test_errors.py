@@ -53,7 +53,7 @@ def test_sound_alone_is_named(sound):
         ("empty.mp4", b"", "the file is empty"),
         ("notes.mp4", b"These are my notes.\n" * 50, "not a video"),
         ("noise.mkv", np.random.default_rng(5).bytes(50_000), "not a video"),
-        ("head.mp4", b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41", "truncated"),
+        ("head.mp4", b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41", "without its index"),
     ],
 )
 def test_what_is_not_a_video_is_unreadable(write_file, name, content, said):
@@ -178,8 +178,30 @@ def test_a_truncated_file_gives_what_it_has(write_file, video_dir, suffix):
 
 def test_an_mp4_without_its_index_is_unreadable(write_file, numbered_video):
     content = numbered_video.read_bytes()
-    with pytest.raises(UnreadableVideo, match="truncated"):
+    with pytest.raises(UnreadableVideo, match=r"without its index \(moov\)"):
         probe(write_file("cut.mp4", content[: len(content) * 6 // 10]))
+
+
+def test_a_fragment_without_its_header_says_what_is_missing(write_file, numbered_video, tmp_path):
+    path = tmp_path / "whole.mp4"
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    with av.open(str(numbered_video)) as source:
+        with av.open(str(path), "w", container_options=options) as target:
+            stream = target.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    target.mux(packet)
+    content = path.read_bytes()
+    assert probe(path).width == 160
+    fragment = write_file("part.m4s", content[content.index(b"moof") - 4 :])
+    with pytest.raises(UnreadableVideo, match="without the header that belongs to it"):
+        probe(fragment)
+
+
+def test_a_tar_is_told_apart(write_file):
+    with pytest.raises(NotAllowed, match="it is a tar"):
+        probe(write_file("clips.mp4", bytes(257) + b"ustar\x0000" + bytes(5000)))
 
 
 MUTANTS = [(kind, seed) for kind in ("mp4", "mkv", "ts", "avi", "webm") for seed in range(12)]

@@ -1,4 +1,4 @@
-"""Open a video safely, and turn everything that goes wrong into one of our errors.
+"""Open a video safely, and turn what goes wrong into one of our errors.
 
 FFmpeg follows playlists, URLs and concatenation scripts unless it is told not to; here only regular
 files in true video containers are opened, and a cap on pixels holds before decoding starts.
@@ -13,15 +13,8 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from soravec.errors import (
-    EncryptedVideo,
-    NotAllowed,
-    NoVideoStream,
-    SoravecError,
-    TooLarge,
-    UnreadableVideo,
-    VideoError,
-)
+from soravec.errors import NoVideoStream, SoravecError, TooLarge, UnreadableVideo
+from soravec.video.diagnosis import explained
 from soravec.video.inputs import Input, VideoSource, find_input
 
 MAX_PIXELS = 8192 * 8192
@@ -126,7 +119,7 @@ def translated(source: VideoSource | Input) -> Iterator[None]:
     except SoravecError:
         raise
     except DECODER_ERRORS as error:
-        raise _explained(find_input(source), error) from error
+        raise explained(find_input(source), error) from error
 
 
 def _rank(stream: VideoStream) -> tuple[bool, bool, int]:
@@ -169,53 +162,6 @@ def _no_video(name: str, container: InputContainer) -> NoVideoStream:
     found = sorted({"cover art" if s.type == "video" else s.type for s in container.streams})
     cause = f"no video stream (found: {', '.join(found) or 'nothing'})"
     return NoVideoStream(name, cause, "Give a file with a moving picture.")
-
-
-def _explained(where: Input, error: BaseException) -> VideoError:
-    """Choose our error for one that PyAV raised, looking at the first bytes of the file."""
-    name = where.name
-    try:
-        head = where.head(64 * 1024)
-    except PermissionError:
-        return UnreadableVideo(name, "permission denied", "Check the permissions of the file.")
-    except (OSError, ValueError) as reading:
-        return UnreadableVideo(name, f"it cannot be read ({reading})", "Check the disk.")
-    if not head:
-        return UnreadableVideo(name, "the file is empty", "Copy or download it again.")
-    if _looks_encrypted(head):
-        return encrypted(name)
-    kind = _refused_kind(head)
-    if kind is not None:
-        return NotAllowed(name, f"it is {kind}, not a video file", "Give the video file itself.")
-    said = str(getattr(error, "strerror", None) or error or type(error).__name__)
-    cause = f"damaged, truncated, or not a video (FFmpeg: {said.splitlines()[0]})"
-    return UnreadableVideo(name, cause, "Play it elsewhere to check it, and copy it again.")
-
-
-def encrypted(name: str) -> EncryptedVideo:
-    """Return the error for a protected file."""
-    remedy = "Decrypt it with its owner's key first."
-    return EncryptedVideo(name, "the video is encrypted", remedy)
-
-
-def _looks_encrypted(head: bytes) -> bool:
-    """Whether MP4 protection boxes or a Matroska encryption entry lie in the header."""
-    if head[4:8] in (b"ftyp", b"styp", b"moov"):
-        return any(box in head for box in (b"encv", b"sinf", b"schmcenc", b"schmcbcs", b"pssh"))
-    is_matroska = head.startswith(b"\x1a\x45\xdf\xa3")
-    return is_matroska and b"\x47\xe1" in head[:4096] and b"\x50\x35" in head[:4096]
-
-
-def _refused_kind(head: bytes) -> str | None:
-    """Name the kind of a file that is refused on purpose, by its first bytes."""
-    text = head.lstrip(b"\xef\xbb\xbf \r\n\t")[:2048]
-    if text.startswith((b"#EXTM3U", b"ffconcat", b"v=0\r\n", b"v=0\n")) or b"<MPD" in text:
-        return "a playlist"
-    if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"BM", b"II*\x00", b"MM\x00*")) or (
-        head.startswith(b"RIFF") and head[8:12] == b"WEBP"
-    ):
-        return "a picture"
-    return None
 
 
 def decoder_version() -> str:

@@ -20,10 +20,10 @@ from soravec.video.container import (
     DECODER_ERRORS,
     MAX_PIXELS,
     OpenedVideo,
-    encrypted,
     open_video,
     translated,
 )
+from soravec.video.diagnosis import encrypted
 from soravec.video.inputs import Input
 
 SAME_INSTANT_SECONDS = 0.0006
@@ -92,6 +92,7 @@ class PictureSource:
         self.warnings: list[str] = []
         self._num_bad_packets = 0
         self._first_bad: str | None = None
+        self._num_damaged = 0
         self._sizes: list[tuple[float, int, int]] = []  # from when on a picture had which size
         self._last_seconds: float | None = None
         self._pending: deque[Picture] = deque()
@@ -127,6 +128,7 @@ class PictureSource:
                 continue  # a jump landed before what has been given already
             self._last_seconds = picture.seconds
             self._note_size(picture)
+            self._num_damaged += picture.frame.is_corrupt
             yield picture
         self._summarise()
 
@@ -393,6 +395,8 @@ class PictureSource:
                 f"packets that could not be decoded: {self._num_bad_packets}"
                 f" (the first: {self._first_bad})"
             )
+        if self._num_damaged:
+            self.warnings.append(f"pictures that are damaged in part: {self._num_damaged}")
         if clock.num_missing and not self._by_dts:  # there it is what the decoder held back
             self.warnings.append(
                 f"frames without a time of their own, counted or put between: {clock.num_missing}"
@@ -408,7 +412,7 @@ class PictureSource:
         if len(self._sizes) > 1:
             sizes = ", ".join(f"{w}x{h} at {s:.2f} s" for s, w, h in self._sizes[:8])
             self.warnings.append(f"the pictures change their size: {sizes}")
-        self._num_bad_packets = 0
+        self._num_bad_packets = self._num_damaged = 0
         self._clock, self._sizes = Clock(), []
 
 
