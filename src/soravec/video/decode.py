@@ -33,11 +33,16 @@ to milliseconds, and sums of fractions are off by less."""
 MIN_JUMP_SECONDS = 1.5
 """Below this distance decoding goes on, so that cuts are seen where they are: see docs/video.md."""
 
+_FLAG_WHAT_LEANS = frozenset({"h264", "hevc", "vvc", "mpeg1video", "mpeg2video"})
+"""Codecs whose packets are flagged as keyframes where decoding may begin, though what comes out
+leans on what came before; their decoders know better."""
+
 _BEYOND_SECONDS = 1e8
 """Past the end of any file, three years; within 64 bits at any time base."""
 
-_FRAMES_SHARE_A_TIME = frozenset({"mpeg"})
-"""Containers that time some frames only; after a seek FFmpeg guesses the others wrong."""
+_LOST_BY_A_JUMP = frozenset({"mpeg", "apng"})
+"""A program stream times some frames only, and FFmpeg guesses the others wrong after a seek; a
+picture of an APNG leans on all before it."""
 
 _UNTIMED = frozenset(
     {"h261", "h263", "h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "mjpeg", "dirac"}
@@ -101,6 +106,7 @@ class PictureSource:
         self._shortest_jump = MIN_JUMP_SECONDS
         self._scanned: _Scan | None = None
         self._counts_frames = False
+        self._key_stamps: set[int] = set()
         self._open()
         try:
             self.first = self._first()
@@ -207,7 +213,7 @@ class PictureSource:
         self._stream: VideoStream = self._opened.stream
         self._time_base = float(self._stream.time_base or 0) or 1e-6
         format_name = self._opened.container.format.name
-        self._can_seek = format_name not in _UNTIMED | _FRAMES_SHARE_A_TIME
+        self._can_seek = format_name not in _UNTIMED | _LOST_BY_A_JUMP
         self._by_dts = _stores_dts_only(self._stream, format_name)
         self._lead: int | None = None
         self._first_dts: int | None = None
@@ -252,7 +258,9 @@ class PictureSource:
 
     def _take(self, timed: Iterator[Timed[VideoFrame]]) -> None:
         pictures = (Picture(t.seconds, t.duration_seconds, t.item) for t in timed)
-        self._pending.extend(p for p in pictures if p.frame.key_frame or not self.keyframes_only)
+        self._pending.extend(
+            p for p in pictures if self._is_key(p.frame) or not self.keyframes_only
+        )
         if self._clock.splices:
             self._can_seek = False  # the container's own times mean two places from here on
 
@@ -261,9 +269,9 @@ class PictureSource:
         self._error: BaseException | None = None
         for packet in self._packets():
             try:
-                frames = self._stream.codec_context.decode(packet)
                 if packet is not None:
                     self._note_keyframe(packet)
+                frames = self._stream.codec_context.decode(packet)
             except av.EOFError:
                 return
             except DECODER_ERRORS as error:
@@ -272,8 +280,12 @@ class PictureSource:
                 self._first_bad = self._first_bad or _said(error)
                 continue
             for frame in frames:
-                if frame.key_frame or not self._skips:
+                if self._is_key(frame) or not self._skips:
                     yield frame
+
+    def _is_key(self, frame: VideoFrame) -> bool:
+        """Whether a frame decodes alone; some decoders (QuickTime RLE) never say so."""
+        return bool(frame.key_frame) or frame.pts in self._key_stamps
 
     def _packets(self) -> Iterator["Packet[VideoStream] | None"]:
         """Yield packets; the last is empty or None: the decoder hands over what it holds back."""
@@ -323,6 +335,8 @@ class PictureSource:
         """Keep the widest distance between keyframes seen so far."""
         if not packet.is_keyframe or packet.pts is None:
             return
+        if self.keyframes_only and self._stream.codec_context.name not in _FLAG_WHAT_LEANS:
+            self._key_stamps.add(packet.pts)
         seconds = packet.pts * self._time_base
         if self._last_keyframe is not None and seconds > self._last_keyframe:
             self._keyframe_gap = max(self._keyframe_gap or 0.0, seconds - self._last_keyframe)

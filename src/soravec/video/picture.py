@@ -56,7 +56,9 @@ def is_picture(where: Input) -> bool:
     """Whether the first bytes are those of a picture that can be read; of a run of JPEGs, not."""
     if where.name.lower().endswith((".mjpg", ".mjpeg")):
         return False
-    head = where.head(16)
+    head = where.head(64 * 1024)
+    if head.startswith(b"\x89PNG") and b"acTL" in head.partition(b"IDAT")[0]:
+        return False  # an animation
     return any(head.startswith(magic) for magic in _DEMUXERS) and (
         not head.startswith(b"RIFF") or head[8:12] == b"WEBP"
     )

@@ -215,8 +215,14 @@ class _Pass:
             yield self._seen(picture)
         else:
             self._exhausted = True
-        if before is not None and (not self._exhausted or before.end_seconds > start):
+        if before is not None and (not self._exhausted or self._lasts_until(before) > start):
             yield self._seen(_shown_from(start, before))
+
+    def _lasts_until(self, last: Picture) -> float:
+        """Return when the last picture of the file ends; a keyframe stands for what follows it."""
+        if not isinstance(self._sampling, Keyframes):
+            return last.end_seconds
+        return max(last.end_seconds, self._source.measured_end_seconds() or 0.0)
 
     def _seen(self, picture: Picture) -> Picture:
         with translated(self._source.where):
