@@ -119,11 +119,8 @@ def search_words(
     catalogue: Catalogue, space: Space, text: str, *, k: int, where: Filter
 ) -> list[Hit]:
     """Return the `k` best moments whose words hold every term."""
-    allowed = set(allowed_videos(catalogue, where))
     hits: list[Hit] = []
-    for match in find_words(catalogue, text):
-        if match.video_key not in allowed:
-            continue
+    for match in find_words(catalogue, text, videos=allowed_videos(catalogue, where)):
         segments = catalogue.segments_of(match.video_key, space.space_id)
         if not segments:
             continue
