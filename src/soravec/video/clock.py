@@ -14,8 +14,9 @@ from typing import Generic, TypeVar
 MAX_WAITING = 8
 """Pictures that wait for a good time at most; then they are counted on."""
 
-SUSPICIOUS_SECONDS = 10.0
-"""A leap ahead of more than this waits for the next picture, which may show it to be a stray."""
+SUSPICIOUS_SECONDS = 0.2
+SUSPICIOUS_DURATIONS = 3.0
+"""A leap ahead of more than both waits for the next picture, which may show it to be a stray."""
 
 NUM_OF_A_SPLICE = 3
 """So many late pictures at even steps are a second recording, not a slip."""
@@ -104,7 +105,8 @@ class Clock(Generic[T]):
         before = [w.stamp for w in self._waiting[:-1] if w.stamp is not None]
         if any(s < stamp for s in before if self._is_after(s)) or self._last is None:
             return True
-        return stamp - self._last.seconds <= SUSPICIOUS_SECONDS
+        usual = max(SUSPICIOUS_SECONDS, SUSPICIOUS_DURATIONS * self._last.duration_seconds)
+        return stamp - self._last.seconds <= usual
 
     def _late_run(self) -> int:
         """Return how many of the newest pictures follow one another at even steps, too late."""

@@ -25,6 +25,7 @@ from soravec.video.container import (
 )
 from soravec.video.diagnosis import encrypted
 from soravec.video.inputs import Input
+from soravec.video.scan import Scan, index_is_ordered, scan_packets
 
 SAME_INSTANT_SECONDS = 0.0006
 """A picture that begins this little after an instant is on show then: Matroska and FLV round times
@@ -104,7 +105,7 @@ class PictureSource:
         self._keyframe_gap: float | None = None
         self._last_keyframe: float | None = None
         self._shortest_jump = MIN_JUMP_SECONDS
-        self._scanned: _Scan | None = None
+        self._scanned: Scan | None = None
         self._counts_frames = False
         self._key_stamps: set[int] = set()
         self._open()
@@ -172,41 +173,19 @@ class PictureSource:
             return self._scan().end_seconds
         return max(tail, self._scan_packets(tail - 1.0).end_seconds or tail)
 
-    def _scan(self) -> "_Scan":
+    def _scan(self) -> Scan:
         """Return what all packets of the file say, read once."""
         if self._scanned is None:
             self._scanned = self._scan_packets(None)
         return self._scanned
 
-    def _scan_packets(self, start_seconds: float | None) -> "_Scan":
-        """Read packets from the keyframe before `start_seconds` on, decoding nothing."""
-        container, stream, _ = open_video(self.where, max_pixels=self.max_pixels)
-        tick = 1.0 / float(stream.average_rate or 25) / self._time_base
-        scan = _Scan(None, is_timed=True)
-        last_dts, offset = None, 0.0
-        try:
-            if start_seconds is not None:
-                container.seek(int(start_seconds / self._time_base), stream=stream)
-            for packet in container.demux(stream):
-                step = (packet.duration or tick) * self._time_base
-                if packet.dts is not None and packet.size:
-                    dts = packet.dts * self._time_base
-                    if last_dts is not None and dts < last_dts:
-                        scan = scan._replace(is_timed=False)
-                        # As the clock does with a second recording; a slip is less than this.
-                        offset += last_dts + step - dts if last_dts - dts > 3 * step else 0.0
-                    last_dts = dts
-                elif packet.size:
-                    scan = scan._replace(is_timed=False)
-                stamp = packet.dts if self._by_dts else packet.pts
-                if stamp is not None:
-                    end = offset + stamp * self._time_base + step
-                    scan = scan._replace(end_seconds=max(end, scan.end_seconds or end))
-        except DECODER_ERRORS:
-            return scan
-        finally:
-            container.close()
-        return scan
+    def _scan_packets(self, start_seconds: float | None) -> Scan:
+        return scan_packets(
+            self.where,
+            by_dts=self._by_dts,
+            max_pixels=self.max_pixels,
+            start_seconds=start_seconds,
+        )
 
     def _open(self) -> None:
         self._opened = open_video(self.where, max_pixels=self.max_pixels)
@@ -215,6 +194,7 @@ class PictureSource:
         format_name = self._opened.container.format.name
         self._can_seek = format_name not in _UNTIMED | _LOST_BY_A_JUMP
         self._by_dts = _stores_dts_only(self._stream, format_name)
+        self._index_is_ordered: bool | None = None
         self._lead: int | None = None
         self._first_dts: int | None = None
         # Where an open GOP is stored in the order of decoding, or a keyframe without its time, only
@@ -320,9 +300,7 @@ class PictureSource:
         """Return the time that the container gives a frame, in its time base."""
         if not self._by_dts:
             return frame.pts
-        # A lone keyframe's DTS is that of the packet that pushed it out; its guessed PTS is right
-        # but for a constant.
-        stamp = frame.pts if self._skips else frame.dts
+        stamp = frame.dts
         if stamp is None:
             return None
         if self._lead is None:  # by how much frames come out later than their packets go in
@@ -363,6 +341,10 @@ class PictureSource:
         """Whether the container's own index reaches to `until_seconds`, or to the end."""
         entries = self._stream.index_entries
         if len(entries) <= 1:
+            return False
+        if self._index_is_ordered is None:
+            self._index_is_ordered = index_is_ordered(self._stream)
+        if not self._index_is_ordered:
             return False
         indexed_seconds = entries[len(entries) - 1].timestamp * self._time_base
         stated_seconds = (self._stream.duration or 0) * self._time_base
@@ -428,14 +410,6 @@ class PictureSource:
             self.warnings.append(f"the pictures change their size: {sizes}")
         self._num_bad_packets = self._num_damaged = 0
         self._clock, self._sizes = Clock(), []
-
-
-class _Scan(NamedTuple):
-    """What the packets of a file say."""
-
-    end_seconds: float | None
-    is_timed: bool
-    """Whether all have a time, and none goes back."""
 
 
 def _stores_dts_only(stream: VideoStream, format_name: str) -> bool:

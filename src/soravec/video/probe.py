@@ -128,7 +128,7 @@ def _duration_seconds(source: PictureSource) -> float:
     if stream.duration and stream.time_base and stream.duration > 0:
         return float(stream.duration * stream.time_base)
     length = (container.duration or 0) / 1e6
-    if container.format.name.startswith("matroska"):  # it states when it ends, not how long it is
+    if container.format.name.startswith(("matroska", "nut", "asf")):  # they state when they end
         start = max(_start_seconds(source), 0.0)
         return length - start if length > start else length
     return max(length, 0.0)

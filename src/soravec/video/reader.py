@@ -248,10 +248,12 @@ class _Pass:
         """Yield the last picture at or before each instant."""
         held = first
         wanted = next(instants, inf)
+        given = False
         for picture in pictures:
             begins = picture.seconds - SAME_INSTANT_SECONDS
             if wanted < begins:
                 yield held
+                given = True
                 if isinstance(self._sampling, AtRate):  # a damaged time may lie years ahead
                     instants = self._sampling.instants(self._start, after=begins)
                 wanted = next((instant for instant in instants if instant >= begins), inf)
@@ -261,7 +263,8 @@ class _Pass:
             self._source.jump(wanted)
         # The grid of AtRate ends with the last picture; a named instant after it means that one.
         end = self._end if isinstance(self._sampling, AtSeconds) else self._known_end()
-        if wanted < end - SAME_INSTANT_SECONDS:
+        is_due = wanted < end - SAME_INSTANT_SECONDS
+        if is_due or (isinstance(self._sampling, Uniform) and not given):
             yield held
 
     def _known_end(self) -> float:
