@@ -6,6 +6,7 @@ Frames are made of noise in each size and format; medians of the processor time 
 printed, and by how much the peak of the process's memory rose above the frame itself.
 """
 
+import argparse
 import statistics
 import time
 from fractions import Fraction
@@ -50,6 +51,7 @@ def comb(frame: av.VideoFrame) -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     out = np.empty((224, 224, 3), np.uint8)
     for kind, (pixel_format, transfer, interlaced) in KINDS.items():
         for name, (height, width) in SIZES.items():
