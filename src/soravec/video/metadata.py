@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import datetime
+from fractions import Fraction
 from typing import NamedTuple
 
 from av.container import InputContainer
@@ -97,9 +98,9 @@ def _chapters(container: InputContainer) -> tuple[TimedText, ...]:
     """Return the chapters that have a title; one without an end lasts until the next."""
     found = []
     for chapter in container.chapters()[:MAX_CHAPTERS]:
-        base = float(chapter["time_base"] or 0)
+        base = chapter["time_base"] or Fraction(0)
         title = _title(chapter["metadata"].get("title", ""))
-        found.append((chapter["start"] * base, chapter["end"] * base, title))
+        found.append((float(chapter["start"] * base), float(chapter["end"] * base), title))
     found.sort()
     limit = (container.duration or 0) / 1e6
     following = [start for start, _, _ in found][1:] + [limit] * bool(found)
