@@ -9,7 +9,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 import typer.core
 
-ORDER = ("demo", "doctor", "probe", "embed", "index", "search", "models", "library")
+ORDER = (
+    *("demo", "doctor", "probe"),
+    *("cut", "concat", "frames", "frames-to-video"),
+    *("embed", "index", "search", "models", "library"),
+)
 
 
 class _InOrder(typer.core.TyperGroup):

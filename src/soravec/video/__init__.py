@@ -7,7 +7,10 @@ turns every error into ours; `decode` gives its pictures in order and jumps betw
 `shots` finds the cuts; `reader` puts them together. `probe`, `picture`, `write` stand beside.
 """
 
+from soravec.video.clips import Span
 from soravec.video.container import decoder_version
+from soravec.video.edit import EditResult, concat, cut
+from soravec.video.extract import FramesResult, frames_to_video, write_frames
 from soravec.video.inputs import VideoSource, find_input, is_url, tar_members
 from soravec.video.picture import read_image
 from soravec.video.probe import probe
@@ -21,20 +24,27 @@ from soravec.video.write import VideoWriter
 __all__ = [
     "AtRate",
     "AtSeconds",
+    "EditResult",
     "EveryFrame",
+    "FramesResult",
     "Keyframes",
     "Place",
+    "Span",
     "Uniform",
     "VideoReader",
     "VideoSource",
     "VideoWriter",
+    "concat",
+    "cut",
     "decoder_version",
     "find_input",
     "find_place",
     "frame_files",
+    "frames_to_video",
     "is_url",
     "plan_segments",
     "probe",
     "read_image",
     "tar_members",
+    "write_frames",
 ]

@@ -10,24 +10,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from soravec.video.container import open_video, translated
-
-_ENCODERS = {
-    "h264": "libx264",
-    "hevc": "libx265",
-    "vp8": "libvpx",
-    "vp9": "libvpx-vp9",
-    "av1": "libsvtav1",
-    "mpeg4": "mpeg4",
-    "mjpeg": "mjpeg",
-    "ffv1": "ffv1",
-}
-_SPEED = {
-    "libx264": {"preset": "veryfast"},
-    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
-    "libvpx": {"deadline": "realtime", "cpu-used": "8"},
-    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "row-mt": "0"},
-    "libsvtav1": {"preset": "8"},
-}
+from soravec.video.encoders import ENCODERS, SPEED
 
 
 class VideoWriter:
@@ -58,8 +41,8 @@ class VideoWriter:
         pixel_format: str = "yuv420p",
         options: dict[str, str] | None = None,
     ) -> None:
-        encoder = _ENCODERS.get(codec, codec)
-        settings = dict(_SPEED.get(encoder, {}))
+        encoder = ENCODERS.get(codec, codec)
+        settings = dict(SPEED.get(encoder, {}))
         if crf is not None:
             settings |= (
                 {"crf": str(crf), "b": "0"} if encoder == "libvpx-vp9" else {"crf": str(crf)}
