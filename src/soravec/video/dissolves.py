@@ -23,13 +23,14 @@ TICK_SECONDS = 0.09
 """The least time between two signatures that are looked at."""
 HALVES = (2, 3, 4, 5, 6, 8, 10)
 """Halves of the windows, in ticks: 0.4 s to 2.4 s from end to end."""
-THRESHOLD = 0.5
+THRESHOLD = 0.7
 """Probability above which a window is a dissolve."""
 
 _GAP_SECONDS = 0.4  # nothing is known of what lies between
 _LEAST_DISTANCE = 16.0
 _MOST_DETOUR, _MOST_CONTRAST = 1.3, 0.97
 _UNRELATED = 0.1
+_GROWTH = 1.06
 _CAPACITY, _CONTEXT = 128, 2 * HALVES[-1] + 2 * (HALVES[-1] // 2) + 2
 
 
@@ -139,7 +140,25 @@ class Dissolves:
             row[-1] = align(self._signatures[start] + 128, self._signatures[end] + 128).correlation
             score = float(self._network(row[None])[0])
             if score > THRESHOLD:
-                self._propose(score, float(self._seconds[start]), float(self._seconds[end]))
+                window = Windows(*(indices[number] for indices in windows))
+                first, last = self._fitted(window)
+                self._propose(score, float(self._seconds[first]), float(self._seconds[last]))
+
+    def _fitted(self, window: Windows) -> tuple[int, int]:
+        """Move the ends of one window to where the picture begins and ends to change fast."""
+        first, last = int(window.start), int(window.end)
+        distances = self._distances
+        while last < window.outside_after and _grows(distances[first, last : last + 2]):
+            last += 1
+        while first > window.outside_before and _grows(
+            distances[last, first - 1 : first + 1][::-1]
+        ):
+            first -= 1
+        while last - first > 3 and not _grows(distances[first, last - 1 : last + 1]):
+            last -= 1
+        while last - first > 3 and not _grows(distances[last, first : first + 2][::-1]):
+            first += 1
+        return first, last
 
     def _rivals(self, start: float, end: float) -> list[int]:
         """Return which of the last windows that were found overlap this one."""
@@ -180,6 +199,11 @@ class Network:
         hidden = np.maximum(features @ self._hidden[:, :-1].T + self._hidden[:, -1], 0)
         logits = hidden @ self._output[:-1] + self._output[-1]
         return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))))
+
+
+def _grows(distances: NDArray[np.float64]) -> bool:
+    """Whether a squared distance grows from one tick to the next as it does in a dissolve."""
+    return bool(distances[1] > _GROWTH * distances[0])
 
 
 def windows_that_end(ticks: NDArray[np.int64]) -> Windows:

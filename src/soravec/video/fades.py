@@ -21,7 +21,7 @@ LEAST_SECONDS = 0.2
 """A shorter one is a cut."""
 MOST_SECONDS = 3.0
 """A longer one is shortened to this."""
-MOST_HOLD_SECONDS = 1.0
+MOST_HOLD_SECONDS = 1.5
 """A fade out and the next fade in are one, if no more plain time lies between."""
 
 _MOST_STEP = 0.55  # of the contrast, between two frames

@@ -20,11 +20,14 @@ PROMINENCE = 1.7
 """How many times larger than the changes around it."""
 LEAST_LASTING = 0.6
 """How much of the change is left between the frames farther before and after."""
-LEAST_AREA = 0.55
+LEAST_AREA = 0.45
 """Share of the picture that changes."""
-MOST_SHARED = 0.4
+AREA_BY_MOTION, MOST_AREA_ASKED = 0.01, 0.8
+"""How much larger that share must be for each unit of the changes around, and the most: what comes
+close to a moving camera covers much of the picture at once."""
+MOST_SHARED = 0.3
 """Part of the structure that fits by itself."""
-MOST_ALIGNED = 0.5
+MOST_ALIGNED = 0.45
 """Correlation of structure at the best shift."""
 
 AROUND_SECONDS = 0.3
@@ -100,28 +103,29 @@ class HardCuts:
         The second largest, so that a frame shown twice, or another cut nearby, hides nothing.
         """
         change = self._changes[number]
-        near = self._changes[max(1, number - 1) : number + 2]
-        if near.min() * PROMINENCE > change:  # the cheap test spares most frames of a pan
-            return False
         return bool(change >= PROMINENCE * (self._around(number) + 1.0))
 
     def _around(self, number: int) -> float:
         """Return the second largest change in the time before or after a frame."""
         begin, end = self._span(number, AROUND_SECONDS)
-        sides = self._changes[max(begin, 1) : number], self._changes[number + 1 : end]
+        sides = self._changes[begin + 1 : number], self._changes[number + 1 : end]
         return max(float(np.sort(side)[-2:][0]) if len(side) else 0.0 for side in sides)
 
     def _is_cut(self, number: int) -> bool:
         old, new = self._signatures[number - 1], self._signatures[number]
         differences = np.abs(old[:LUMA].astype(np.int16) - new[:LUMA])
-        if np.mean(differences > max(2.0, 0.15 * differences.mean())) < LEAST_AREA:
+        around = self._around(number)
+        area = float(np.mean(differences > max(2.0, 0.15 * differences.mean())))
+        if area < min(LEAST_AREA + AREA_BY_MOTION * around, MOST_AREA_ASKED):
             return False
         before, after = self._most_alike(number)
         lasting = float(changes(before, after)) / float(self._changes[number])
         if lasting < LEAST_LASTING:
             return False
         # A camera at rest does not jump: only one in motion may have moved far.
-        reach = _FAR if self._around(number) > _MOTION else _NEAR
+        moves = around > _MOTION
+        waits = self._seconds[number] - self._seconds[number - 1] > AROUND_SECONDS
+        reach = _FAR if moves or waits else _NEAR
         if _fits(old, new, reach):
             return False
         return lasting > 0.9 or not _fits(before, after, reach)

@@ -22,6 +22,7 @@ MIN_SHOT_SECONDS = 0.5
 
 _BLOCK = 40
 """Signatures that are looked at together, so that NumPy's own time is shared."""
+_REST_SECONDS = 0.4
 _MOST_HELD, _MOST_HELD_PIXELS = 24, 1 << 22
 
 
@@ -134,16 +135,25 @@ def _reconciled(
 ) -> list[Transition]:
     """Put together what the detectors found: a fade is neither a cut nor a dissolve.
 
-    A cut in a dissolve is what it is, and the dissolve was its two sides in movement.
+    Nor is what lies close to a fade a dissolve: it is the rest of it. Where a cut lies in a
+    dissolve, the dissolve was its two sides in movement.
     """
     cuts = [cut for cut in cuts if not any(_meet(cut, fade) for fade in fades)]
-    surer = [*fades, *cuts]
-    dissolves = [one for one in dissolves if not any(_meet(one, other) for other in surer)]
-    return sorted([*surer, *dissolves], key=lambda transition: transition.start_seconds)
+    dissolves = [
+        one
+        for one in dissolves
+        if not any(_meet(one, cut) for cut in cuts)
+        and not any(_meet(one, fade, within=_REST_SECONDS) for fade in fades)
+    ]
+    return sorted([*fades, *cuts, *dissolves], key=lambda transition: transition.start_seconds)
 
 
-def _meet(one: Transition, other: Transition) -> bool:
-    return one.start_seconds <= other.end_seconds and other.start_seconds <= one.end_seconds
+def _meet(one: Transition, other: Transition, *, within: float = 0.0) -> bool:
+    """Whether two overlap or lie so close."""
+    return (
+        one.start_seconds <= other.end_seconds + within
+        and other.start_seconds <= one.end_seconds + within
+    )
 
 
 def shots_between(
