@@ -144,7 +144,7 @@ def test_dissolves_are_found_where_they_are(scenes, length):
         found = found_in(np.concatenate([lead, mixed, b[length:], b[:length:-1]]))
         assert [one.kind for one in found] == ["dissolve"]
         middle = (len(lead) + length / 2) / FPS
-        assert found[0].boundary_seconds == pytest.approx(middle, abs=max(0.2, length / FPS / 5))
+        assert found[0].boundary_seconds == pytest.approx(middle, abs=max(0.25, length / FPS / 5))
         assert found[0].start_seconds < middle < found[0].end_seconds
 
 
