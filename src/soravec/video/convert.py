@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from soravec.video.colour import Unsited, over_white, stand_in_matrix
+from soravec.video.colour import Unsited, stand_in_matrix
 from soravec.video.geometry import UPRIGHT, Orientation
 from soravec.video.interlace import deinterlaced
 from soravec.video.tone import is_hdr, tone_map
@@ -64,7 +64,7 @@ class Converter:
             image = np.empty(codes.shape, np.uint8)
             tone_map(codes, image, transfer=frame.color_trc, primaries=frame.color_primaries)
         else:
-            small = self._scaled(over_white(frame), scaled_height, scaled_width, "rgb24")
+            small = self._scaled(frame, scaled_height, scaled_width, "rgb24")
             image = rgb_view(small)[window]
         out[:] = self._orientation.applied(image)
 

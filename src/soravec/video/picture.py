@@ -5,6 +5,7 @@ import numpy as np
 
 from soravec.errors import NotAllowed, TooLarge, UnreadableVideo
 from soravec.types import Frames
+from soravec.video.colour import over_white
 from soravec.video.container import MAX_PIXELS, decoder_options, open_container, translated
 from soravec.video.convert import Converter, Fit
 from soravec.video.geometry import orientation_of
@@ -74,7 +75,7 @@ def decode_picture(where: Input, *, max_pixels: int = MAX_PIXELS) -> av.VideoFra
     """
     demuxer = _demuxer(where)
     try:
-        return _decoded(where, demuxer, max_pixels)
+        return over_white(_decoded(where, demuxer, max_pixels))
     except NotAllowed as error:  # what a video would be told, of a file that begins as a picture
         cause = f"the picture is damaged, or has more than {max_pixels} pixels"
         raise UnreadableVideo(where.name, cause, "Copy it again, or raise max_pixels.") from error
