@@ -4,13 +4,19 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 
-.PHONY: help demo test check check-static fix lint types imports fast wheel pretrain lock clean
+.PHONY: help demo tools test check check-static fix lint types imports fast wheel pretrain lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/core ## Index and search sample video, end to end
 	$(BIN)/soravec demo
+
+tools: ## Install what some tests compare with: Debian's ffmpeg and chromium (as root; skipped else)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  command -v ffmpeg >/dev/null && command -v chromium >/dev/null || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ffmpeg chromium >/dev/null; }; \
+	else echo "not root, or no apt: tests that need ffmpeg or chromium skip where they are absent"; fi
 
 test: $(VENV)/dev ## Install what the tests need and run all of them
 	$(BIN)/python -m pytest

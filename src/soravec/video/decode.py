@@ -109,6 +109,12 @@ class PictureSource:
         self._counts_frames = False
         self._key_stamps: set[int] = set()
         self._open()
+        if self._opened.num_video_streams > 1:
+            context = self._stream.codec_context
+            self.warnings.append(
+                f"of {self._opened.num_video_streams} video streams number {self._stream.index} is"
+                f" read ({context.name}, {context.width}x{context.height})"
+            )
         try:
             self.first = self._first()
         except BaseException:
