@@ -35,6 +35,7 @@ LASTING_SECONDS = 0.4
 """Longer than a flash, shorter than the shortest shot."""
 _APART_SECONDS = 0.25
 _MOTION, _FAR, _NEAR = 2.0, 14, 3
+_MOST_WAIT = 3.0
 _CAPACITY, _CONTEXT = 256, 64  # frames
 
 
@@ -47,6 +48,7 @@ class HardCuts:
         self._seconds = np.empty(_CAPACITY)
         self._signatures = np.empty((_CAPACITY, SIZE), np.uint8)
         self._changes = np.zeros(_CAPACITY)
+        self._waits = np.ones(_CAPACITY)  # for the frame, over what is usual
         self._num = 0
         self._decided = 0
 
@@ -73,6 +75,8 @@ class HardCuts:
         if end > first:
             found = changes(self._signatures[first - 1 : end - 1], self._signatures[first:end])
             self._changes[first:end] = found / steps[first - begin :]
+            waits = np.diff(self._seconds[first - 1 : end]) / steps[first - begin :]
+            self._waits[first:end] = np.clip(waits / np.median(waits), 1, _MOST_WAIT)
         self._num = end
         ripe = np.searchsorted(self._seconds[:end], self._seconds[end - 1] - LASTING_SECONDS)
         self._decide(max(int(ripe), end - _CONTEXT))
@@ -85,7 +89,7 @@ class HardCuts:
     def _forget(self) -> None:
         """Keep the frames that are undecided and those before them."""
         begin = max(0, self._decided - _CONTEXT)
-        for array in (self._seconds, self._signatures, self._changes):
+        for array in (self._seconds, self._signatures, self._changes, self._waits):
             array[: self._num - begin] = array[begin : self._num]
         self._num -= begin
         self._decided -= begin
@@ -102,13 +106,15 @@ class HardCuts:
 
         The second largest, so that a frame shown twice, or another cut nearby, hides nothing.
         """
-        change = self._changes[number]
+        # At a variable rate, what moves or fades goes farther in the time of a frame left out.
+        change = self._changes[number] / self._waits[number]
         return bool(change >= PROMINENCE * (self._around(number) + 1.0))
 
     def _around(self, number: int) -> float:
         """Return the second largest change in the time before or after a frame."""
         begin, end = self._span(number, AROUND_SECONDS)
-        sides = self._changes[begin + 1 : number], self._changes[number + 1 : end]
+        rates = self._changes[begin:end] / self._waits[begin:end]
+        sides = rates[1 : number - begin], rates[number + 1 - begin :]
         return max(float(np.sort(side)[-2:][0]) if len(side) else 0.0 for side in sides)
 
     def _is_cut(self, number: int) -> bool:
