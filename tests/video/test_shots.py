@@ -1,13 +1,31 @@
+import json
+
 import numpy as np
 import pytest
 from scenedetect import ContentDetector, detect
 
 from soravec.data.generated import SCENES, Motion, join_clips, render
 from soravec.data.scenes import paint
-from soravec.types import Shots, Transition
+from soravec.library.features import pack, unpack
+from soravec.types import FrameFeatures, Shots, Transition, VideoInfo
 from soravec.video import AtRate, EveryFrame, Keyframes, VideoWriter, plan_segments
 from soravec.video.shots import shots_between
 
+INFO = VideoInfo(
+    path="a.mp4",
+    container="mp4",
+    codec="h264",
+    pixel_format="yuv420p",
+    width=160,
+    height=120,
+    rotation_degrees=0,
+    start_seconds=0.0,
+    duration_seconds=10.0,
+    native_fps=25.0,
+    size_bytes=1,
+    has_audio=False,
+    num_video_streams=1,
+)
 NUM_FRAMES = (50, 75, 40, 60, 45, 80)
 
 
@@ -136,3 +154,34 @@ def test_segments_are_contiguous():
     assert np.array_equal(segments[1:, 0], segments[:-1, 1])
     assert np.all(segments[:, 1] - segments[:, 0] <= 8.0 + 1e-5)
     assert (segments[0, 0], segments[-1, 1]) == (edges[0], edges[-1])
+
+
+def test_transitions_are_stored_and_old_records_load():
+    shots = shots_between(cuts(4.0, 7.0), 0.0, 10.0, approximate=False)
+    features = FrameFeatures(
+        np.zeros((2, 4), np.float16), np.array([0.0, 5.0]), shots, INFO, "feature-id"
+    )
+    header, arrays = pack(features)
+    header = json.loads(json.dumps(header))
+    assert unpack(header, arrays).shots.transitions == shots.transitions
+    del header["transitions"]
+    old = unpack(header, arrays).shots
+    assert old.transitions == ()
+    assert old.bounds.tolist() == shots.bounds.tolist()
+
+
+def test_transitions_are_those_of_the_span():
+    found = [
+        Transition(0.5, 1.5, "dissolve", 1.0),
+        Transition(3.0, 3.0, "cut", 3.0),
+        Transition(5.5, 7.0, "fade", 6.0),
+    ]
+    shots = shots_between(found, 1.2, 5.8, approximate=False)
+    assert shots.bounds.tolist() == [[1.2, 3.0], [3.0, 5.8]]
+    assert [(t.start_seconds, t.end_seconds) for t in shots.transitions] == [
+        (1.2, 1.5),
+        (3.0, 3.0),
+        (5.5, 5.8),
+    ]
+    with pytest.raises(ValueError, match="boundary"):
+        Transition(1.0, 2.0, "fade", 2.5)
