@@ -190,12 +190,13 @@ def _opened(clip: Clip) -> tuple[InputContainer, AudioStream]:
 def _packets(clip: Clip, start: Fraction) -> Iterator[Packet]:  # type: ignore[type-arg]
     """Yield the packets of the sound from `start` on, in the time of the file."""
     container, stream = _opened(clip)
+    if start > 0:
+        try:
+            container.seek(int(start / (stream.time_base or 1)), stream=stream)
+        except DECODER_ERRORS:
+            container.close()
+            container, stream = _opened(clip)
     with container:
-        if start > 0:
-            try:
-                container.seek(int(start / (stream.time_base or 1)), stream=stream)
-            except DECODER_ERRORS:
-                container.seek(0)
         packets = container.demux(stream)
         while True:
             try:

@@ -12,7 +12,7 @@ from soravec.video.decode import SAME_INSTANT_SECONDS, Picture, PictureSource
 from soravec.video.encoders import Look
 from soravec.video.geometry import Orientation, orientation_of
 from soravec.video.inputs import Input
-from soravec.video.packets import PacketTable, read_table
+from soravec.video.packets import BAD_TIMES, PacketTable, read_table
 from soravec.video.probe import info_of
 from soravec.video.source import StillSource, find_place, open_source
 
@@ -117,7 +117,7 @@ def has_subtitles(clip: Clip) -> bool:
 def _clip(span: Span, place: Input | Path, source: PictureSource | StillSource) -> Clip:
     info = info_of(source)
     table, problem = _table(span, place, source)
-    start, end = _bounds(span, source, info, table)
+    start, end = _bounds(span, source, info, table or problem)
     if end - start < Fraction(SAME_INSTANT_SECONDS):
         raise QueryError(
             f"{span.path}: nothing is shown in the span; the video begins at"
@@ -154,20 +154,28 @@ def _table(
 
 
 def _bounds(
-    span: Span, source: PictureSource | StillSource, info: VideoInfo, table: PacketTable | None
+    span: Span, source: PictureSource | StillSource, info: VideoInfo, table: PacketTable | str
 ) -> tuple[Fraction, Fraction]:
     """Return where the span begins and ends in the time of the file, without rounding."""
     asked = None if span.start_seconds is None else Fraction(span.start_seconds)
-    if table is not None:
+    if isinstance(table, PacketTable):
         shown = table.first_shown(span.start_seconds) * table.time_base
         stop = table.end() * table.time_base if table.reaches_end else None
     else:
         shown = Fraction(source.first.seconds)
-        stop = Fraction(source.measured_end_seconds() or info.end_seconds)
+        stop = Fraction(_end(source, info, table))
     # A picture that begins at the start, but for rounding, or is the first of all.
     start = shown if asked is None or shown > asked - Fraction(SAME_INSTANT_SECONDS) else asked
     ends = [Fraction(end) for end in (stop, span.end_seconds) if end is not None]
     return start, min(ends)
+
+
+def _end(source: PictureSource | StillSource, info: VideoInfo, problem: str) -> float:
+    """Return when the last picture ends; where times had to be mended, by decoding all."""
+    measured = None if problem in BAD_TIMES else source.measured_end_seconds()
+    if measured is not None:
+        return measured
+    return max((picture.end_seconds for picture in source), default=info.end_seconds)
 
 
 def _look(info: VideoInfo, source: PictureSource | StillSource) -> Look:

@@ -198,7 +198,8 @@ def _splice_plan(
         if not reason:
             plan, reason = _copy_plan(clip)
         parts.append(Part(clip, plan, not _why_unlike(clip, first), offset))
-        reasons += [f"{clip.name}: {reason}"] if reason else []
+        prefix = f"{clip.name}: " if len(clips) > 1 else ""
+        reasons += [prefix + reason] if reason else []
         offset += clip.duration_seconds
     if all(part.plan is None for part in parts):
         return None, reasons[0]
@@ -279,7 +280,8 @@ def _write_spliced(
     splice = plan_splice(plan.parts, plan.look, container)
     sound = plan_sound(clips, container, may_copy=True)
     step = max(1, round(1 / plan.look.fps / splice.time_base))
-    packets = with_dts(with_sequence_ends(spliced(splice)), depth_of(splice), step)
+    end = _end(clips, container, splice.time_base)
+    packets = with_dts(with_sequence_ends(spliced(splice)), depth_of(splice), step, end)
     counted = Counted(packets)
     write(
         out, container, lambda target: add_video(splice, target), counted, splice.time_base, sound
@@ -318,11 +320,18 @@ def _write_encoded(
         packets = encoded(stream.codec_context, all_frames(clips, look, time_base, grid))
         step = max(1, round(1 / look.fps / time_base))
         depth = max(stream.codec_context.reorder_depth, recipe.max_b_frames)  # x265 says 0
-        counted.packets = with_dts(packets, depth, step)
+        counted.packets = with_dts(packets, depth, step, _end(clips, container, time_base))
         return stream
 
     write(out, container, add, counted, time_base, sound)
     return _result(out, clips, counted, look, sound, [*notes, *said], counted.num_frames)
+
+
+def _end(clips: list[Clip], container: str, time_base: Fraction) -> int | None:
+    """Return the tick at which an MP4 ends; elsewhere every packet states its own duration."""
+    if container not in ("mp4", "mov"):
+        return None
+    return round(sum((clip.duration_seconds for clip in clips), Fraction(0)) / time_base)
 
 
 def _left_out(clips: list[Clip]) -> list[str]:

@@ -8,7 +8,7 @@ beyond the end, have to be encoded anew; what lies between is copied.
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from math import inf
+from math import ceil, floor, inf
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +22,16 @@ from soravec.video.decode import SAME_INSTANT_SECONDS
 from soravec.video.inputs import Input
 from soravec.video.nal import H264_IDR, HEVC_IDR, HEVC_IRAP, first_picture_type, has_sets
 
+_ROUNDING = Fraction(SAME_INSTANT_SECONDS)
+
 _WITH_TIMES = ("mov", "matroska", "mpegts", "flv")
 """Containers that store when each picture is shown."""
+
+_NO_TIME = "packets without a time"
+_NO_ORDER = "the times of its packets do not ascend"
+_SAME_TIME = "two pictures bear the same time"
+BAD_TIMES = frozenset({_NO_TIME, _NO_ORDER, _SAME_TIME})
+"""Why packets cannot be taken over where the reader has to mend times."""
 
 _LEADING_MAY_GO = frozenset({"hevc", "mpeg1video", "mpeg2video", "mpeg4"})
 """Codecs in which pictures that come after a keyframe but are shown before it are referred to by
@@ -62,15 +70,23 @@ class PacketTable:
     """Whether the stretch goes to the end of the file."""
 
     def ticks(self, seconds: float) -> int:
-        """Return the tick nearest to an instant."""
+        """Return the tick nearest to the time of a picture."""
         return round(Fraction(seconds) / self.time_base)
+
+    def tick_after(self, seconds: float) -> int:
+        """Return the tick before which all pictures begin that begin before an instant."""
+        return ceil((Fraction(seconds) - _ROUNDING) / self.time_base)
+
+    def covers(self, seconds: float) -> bool:
+        """Whether an instant lies in the stretch."""
+        return bool(self.pts[0] * self.time_base <= seconds < self.end() * self.time_base)
 
     def first_shown(self, start_seconds: float | None) -> int:
         """Return the PTS of the picture on show at an instant, or else of the first one."""
         shown = np.sort(self.pts[self.shown])
         if start_seconds is None:
             return int(shown[0])
-        latest = self.ticks(start_seconds + SAME_INSTANT_SECONDS)
+        latest = floor((Fraction(start_seconds) + _ROUNDING) / self.time_base)
         return int(shown[max(0, int(np.searchsorted(shown, latest, side="right")) - 1)])
 
     def end(self) -> int:
@@ -185,12 +201,14 @@ def read_table(
     Raises:
         VideoError: The file cannot be read.
     """
-    for back in (0.0, 4.0) if start_seconds is not None and start_seconds > 0 else ():
+    for back in (0.0, 4.0):
+        if start_seconds is None or start_seconds <= 0:
+            break
         container, stream, _ = open_video(where, max_pixels=max_pixels)
         with container, translated(where), suppress(*DECODER_ERRORS):
-            seek(container, stream, Fraction(max(0.0, (start_seconds or 0.0) - back)))
+            seek(container, stream, Fraction(max(0.0, start_seconds - back)))
             table = _read(stream, container, end_seconds, skip=True)
-            if isinstance(table, PacketTable) and table.pts[0] <= table.ticks(start_seconds or 0.0):
+            if isinstance(table, PacketTable) and table.covers(start_seconds):
                 return table
     container, stream, _ = open_video(where, max_pixels=max_pixels)
     with container, translated(where):
@@ -243,9 +261,9 @@ def _read(
 def _problem(packet: "Packet[VideoStream]", last_dts: int | None) -> str:
     """Say why a packet cannot be taken over; empty where it can."""
     if packet.pts is None:
-        return "packets without a time"
+        return _NO_TIME
     if packet.dts is not None and last_dts is not None and packet.dts <= last_dts:
-        return "the times of its packets do not ascend"
+        return _NO_ORDER
     if packet.is_corrupt:
         return "damaged packets"
     if packet.has_sidedata("new_extradata") or packet.has_sidedata("param_change"):
@@ -280,7 +298,7 @@ def _table(
     pts = np.array([row.pts for row in rows], np.int64)
     shown = np.array([row.shown for row in rows], np.bool_)
     if len(np.unique(pts)) < len(pts):
-        return "two pictures bear the same time"
+        return _SAME_TIME
     if not shown.any():
         return "nothing is shown"
     return PacketTable(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from heapq import heappop, heappush
 from itertools import chain
+from math import ceil
 
 import av
 from av.bitstream import BitStreamFilterContext
@@ -39,6 +40,10 @@ _WITH_LOW_DELAY = frozenset({"mpeg4", "mpeg1video", "mpeg2video"})
 
 _SELF_CONTAINED = _WITH_LOW_DELAY | {"vp8", "vp9", "av1", "mjpeg", "prores", "png", "rawvideo"}
 """Codecs whose keyframes bring all that they need, or can be made to."""
+
+
+FINE_TICK = Fraction(1, 90000)
+"""Seconds; that of MPEG-TS, in which the usual rates are whole numbers of ticks."""
 
 
 class NotSpliceable(SoravecError):
@@ -83,7 +88,7 @@ def plan_splice(parts: tuple[Part, ...], look: Look, container: str) -> Splice:
     """
     clips = [part.clip for part in parts if part.plan is not None]
     bases = {clip.table.time_base for clip in clips if clip.table is not None}
-    time_base = bases.pop() if len(bases) == 1 else Fraction(1, 90000)
+    time_base = finer(bases.pop()) if len(bases) == 1 else FINE_TICK
     recipe = Recipe(keyframe_frames=max(1, round(2 * look.fps)))
     splice = Splice(parts, look, time_base, recipe, in_band=False, extradata=None, tag=None)
     sets = [_sets(clip) for clip in clips]
@@ -112,12 +117,20 @@ def plan_splice(parts: tuple[Part, ...], look: Look, container: str) -> Splice:
     return replace(splice, recipe=recipe, in_band=in_band, extradata=extradata, tag=tag)
 
 
+def finer(tick: Fraction) -> Fraction:
+    """Return a whole part of a tick, fine enough for a cut between two pictures."""
+    return tick / ceil(tick / FINE_TICK)
+
+
 def add_video(splice: Splice, target: OutputContainer) -> VideoStream:
     """Add the stream to a file that is about to be written."""
     clip = next(part.clip for part in splice.parts if part.plan is not None)
     container, source, _ = open_video(clip.where, max_pixels=clip.max_pixels)
     with container:
-        stream = target.add_stream_from_template(source, opaque=True)
+        try:
+            stream = target.add_stream_from_template(source, opaque=True)
+        except ValueError as error:
+            raise NotSpliceable(str(error)) from error
     stream.time_base = splice.time_base
     if splice.extradata is not None:
         stream.codec_context.extradata = splice.extradata
@@ -152,12 +165,22 @@ def with_sequence_ends(packets: Iterable[Timed]) -> Iterator[Timed]:
         yield held
 
 
-def with_dts(packets: Iterable[Timed], depth: int, step: int) -> Iterator[Timed]:
+def with_dts(
+    packets: Iterable[Timed], depth: int, step: int, end: int | None = None
+) -> Iterator[Timed]:
     """Set the time of decoding: that of showing of the packet `depth` places before in that order.
 
     Example with a depth of 1 and a step of 10: PTS 0, 20, 10, 30 get DTS -10, 0, 10, 20.
+
+    Args:
+        packets: In the order of decoding.
+        depth: By how many places a picture is decoded before it is shown, at most.
+        step: Ticks between the first packets, which are decoded before anything is shown.
+        end: When the last picture ends; the last packet lasts until then less the delay, since MP4
+            adds up the steps of decoding. None for its own duration.
     """
     due: list[int] = []
+    held: Timed | None = None
     last: int | None = None
     for number, timed in enumerate(packets):
         heappush(due, timed.pts)
@@ -167,7 +190,13 @@ def with_dts(packets: Iterable[Timed], depth: int, step: int) -> Iterator[Timed]
         timed.pts = max(timed.pts, dts)
         last = dts
         timed.packet.pts, timed.packet.dts, timed.packet.duration = timed.pts, dts, timed.duration
-        yield timed
+        if held is not None:
+            yield held
+        held = timed
+    if held is not None:
+        if end is not None and last is not None:
+            held.packet.duration = max(1, end - depth * step - last)
+        yield held
 
 
 def depth_of(splice: Splice) -> int:
@@ -196,8 +225,7 @@ def wanted_pts(clip: Clip) -> list[int]:
 def end_tick(clip: Clip) -> int:
     """Return the tick before which the pictures of a clip begin."""
     assert clip.table is not None
-    # Times that are rounded to milliseconds may lie this much before the true end.
-    return clip.table.ticks(float(clip.end_seconds) - 0.0006)
+    return clip.table.tick_after(float(clip.end_seconds))
 
 
 def _has_ends(part: Part) -> bool:

@@ -11,6 +11,7 @@ from soravec.video.clips import Clip, rate_of
 from soravec.video.encoders import ENCODERS, ODD_SIDES, Look, can_encode, is_hdr_look, plain
 from soravec.video.output import USUAL, holds
 from soravec.video.render import Renderer, rendered
+from soravec.video.splice import FINE_TICK, finer
 
 
 def new_look(
@@ -62,7 +63,7 @@ def fine_time_base(clips: list[Clip]) -> Fraction:
     """Return a tick in which the times of all clips can be told."""
     bases = {clip.table.time_base if clip.table is not None else None for clip in clips}
     base = bases.pop()
-    return Fraction(1, 90000) if bases or base is None else base
+    return FINE_TICK if bases or base is None else finer(base)
 
 
 def all_frames(
