@@ -42,6 +42,7 @@ def test_clips_of_a_tar_are_found_with_their_words(clips, tmp_path):
             ).encode(),
             "000001.cls": b"7",
             "000002.jpg": b"\xff\xd8\xff no video",
+            "000000.en.srt": b"1\n00:00:00,500 --> 00:00:01,500\nmind the stripes\n",
             "000003.mp4": b"damaged",
         },
     )
@@ -55,6 +56,9 @@ def test_clips_of_a_tar_are_found_with_their_words(clips, tmp_path):
             str(shard / "000000.mp4"),
             str(shard / "000001.mp4"),
         }
+        (spoken,) = library.search("stripes")
+        assert (spoken.path, spoken.language) == (str(shard / "000000.mp4"), "en")
+        assert (spoken.start_seconds, spoken.end_seconds) == (0.5, 1.5)
         assert library.search(video=clips[1], k=1)[0].path == str(shard / "000001.mp4")
         again = library.add(shard, progress=False)
         assert (again.indexed, again.unchanged, again.failed) == (0, 2, 1)

@@ -10,7 +10,7 @@ from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO
 
 from soravec.errors import VideoError
-from soravec.video import find_input, frame_files, is_url, tar_members
+from soravec.video import archive_of, find_input, frame_files, is_url, tar_members
 
 WHOLE_BYTES = 4 * 2**20
 """A file smaller than this is hashed whole."""
@@ -79,7 +79,7 @@ def stamp(path: VideoPath) -> FileStamp:
         remote = find_input(path, allow_urls=True)
         version = hashlib.blake2b(getattr(remote, "version", "").encode(), digest_size=7)
         return FileStamp(remote.name, remote.size_bytes, int.from_bytes(version.digest()))
-    archive = _archive_of(path)
+    archive = archive_of(path)
     if archive is not None:
         return FileStamp(path, find_input(path).size_bytes, archive.stat().st_mtime_ns)
     status = path.stat()
@@ -160,10 +160,3 @@ def _in_tar(archive: Path) -> Iterator[Path]:
     for name in members:
         if Path(name).suffix.lower() in VIDEO_SUFFIXES and not Path(name).name.startswith("."):
             yield archive / name
-
-
-def _archive_of(path: Path) -> Path | None:
-    """Return the tar that a path leads into, or None."""
-    if path.exists():
-        return None
-    return next((parent for parent in path.parents if parent.is_file()), None)

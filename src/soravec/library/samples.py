@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from soravec.errors import VideoError
-from soravec.video import find_input, tar_members
+from soravec.video import archive_of, find_input, tar_members
 
 MAX_BYTES = 2**20
 """A larger member is no caption."""
@@ -35,8 +35,8 @@ def sample_words(clip: Path) -> list[tuple[str, str]]:
     `.txt` is a caption, `.cls` a label, and of `.json` the keys caption, text, title, label, class
     and tags are taken, a text or a list of texts. What cannot be read is logged and passed over.
     """
-    archive = next((parent for parent in clip.parents if parent.is_file()), None)
-    if archive is None or clip.exists():
+    archive = archive_of(clip)
+    if archive is None:
         return []
     name = clip.relative_to(archive).as_posix()
     key = _key(name)

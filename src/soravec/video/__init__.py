@@ -11,7 +11,7 @@ from soravec.video.clips import Span
 from soravec.video.container import decoder_version
 from soravec.video.edit import EditResult, concat, cut
 from soravec.video.extract import FramesResult, frames_to_video, write_frames
-from soravec.video.inputs import VideoSource, find_input, is_url, tar_members
+from soravec.video.inputs import VideoSource, archive_of, find_input, is_url, tar_members
 from soravec.video.picture import read_image
 from soravec.video.probe import probe
 from soravec.video.reader import VideoReader
@@ -34,6 +34,7 @@ __all__ = [
     "VideoReader",
     "VideoSource",
     "VideoWriter",
+    "archive_of",
     "concat",
     "cut",
     "decoder_version",

@@ -85,6 +85,18 @@ def tar_members(archive: Path) -> tuple[str, ...]:
     return tuple(_members(archive))
 
 
+def archive_of(path: Path) -> Path | None:
+    """Return the tar that a path leads into, such as `clips.tar` for `clips.tar/a/clip.mp4`."""
+    if path.exists():
+        return None
+    for parent in path.parents:
+        if parent.is_file():
+            return parent if tarfile.is_tarfile(parent) else None
+        if parent.exists():
+            return None
+    return None
+
+
 class _Read:
     """What all but a plain file have in common: FFmpeg reads them through Python."""
 
@@ -235,7 +247,7 @@ def _local(given: str | Path) -> Input:
         if path.is_file():
             return _LocalFile(given, path)
         exists = path.exists()
-        archive = None if exists else _archive_above(path)
+        archive = archive_of(path)
     except (ValueError, OSError) as error:  # a NUL byte, a name that is too long
         raise MissingVideo(given, f"not a usable file name ({error})", _CHECK_THE_PATH) from error
     if archive is not None:
@@ -247,16 +259,6 @@ def _local(given: str | Path) -> Input:
 
 
 _CHECK_THE_PATH = "Check the path."
-
-
-def _archive_above(path: Path) -> Path | None:
-    """Return the tar that a path leads into, or None."""
-    for parent in path.parents:
-        if parent.is_file():
-            return parent if tarfile.is_tarfile(parent) else None
-        if parent.exists():
-            return None
-    return None
 
 
 def _member(given: str | Path, archive: Path, name: str) -> Input:

@@ -8,7 +8,7 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from stat import S_ISREG
@@ -22,6 +22,7 @@ from av.subtitles.stream import SubtitleStream
 from soravec.video.container import DECODER_ERRORS
 from soravec.video.cues import Cue, plain_text
 from soravec.video.encodings import decode_text
+from soravec.video.inputs import archive_of, find_input, tar_members
 
 MAX_SIDECAR_BYTES = 10 * 2**20
 """A larger file is not read: two hours of subtitles have a hundredth of this."""
@@ -58,12 +59,14 @@ class SidecarFinder:
 
     def find(self, video: Path) -> tuple[Sidecar, ...]:
         """Return the subtitle files that go with a video, in order of their names."""
+        archive = archive_of(video)
         try:
-            folder = video.parent, video.parent.stat().st_mtime_ns
+            folder = video.parent, (archive or video.parent).stat().st_mtime_ns
         except OSError:
             return ()
         if folder != self._folder:
-            self._folder, self._found = folder, _by_stem(video.parent)
+            listed = _subtitle_files(video.parent) if archive is None else _in_tar(archive, video)
+            self._folder, self._found = folder, _by_stem(listed)
         names = dict.fromkeys((_folded(video.stem), _folded(video.name)))
         found = [sidecar for name in names for sidecar in self._found.get(name, ())]
         return tuple(sorted(found, key=lambda sidecar: str(sidecar.path)))
@@ -79,7 +82,7 @@ def read_sidecar(sidecar: Sidecar) -> tuple[list[Cue], int]:
     if sidecar.size_bytes > MAX_SIDECAR_BYTES:
         limit = MAX_SIDECAR_BYTES // 2**20
         raise ValueError(f"it has {sidecar.size_bytes} bytes, more than {limit} MiB")
-    with sidecar.path.open("rb") as file:
+    with find_input(sidecar.path).open() as file:
         data = file.read(MAX_SIDECAR_BYTES)
     text = decode_text(data, language=sidecar.language).replace("\r\n", "\n").replace("\r", "\n")
     format_name = _format_of(text, sidecar.path.suffix.lower())
@@ -95,22 +98,27 @@ def read_sidecar(sidecar: Sidecar) -> tuple[list[Cue], int]:
     return cues, max(num_broken, 0)
 
 
-def _by_stem(folder: Path) -> dict[str, list[Sidecar]]:
-    """Return the subtitle files of a folder under every name that their video may have."""
+def _by_stem(sidecars: Iterator[Sidecar]) -> dict[str, list[Sidecar]]:
+    """Return subtitle files under every name that their video may have."""
     found: dict[str, list[Sidecar]] = {}
-    for entry in _subtitle_files(folder):
-        try:
-            status = Path(entry.path).stat()
-        except OSError:  # a link that leads nowhere, or gone since
-            continue
-        if S_ISREG(status.st_mode):
-            for stem, language in _stems(entry.name):
-                sidecar = Sidecar(Path(entry.path), status.st_size, status.st_mtime_ns, language)
-                found.setdefault(stem, []).append(sidecar)
+    for sidecar in sidecars:
+        for stem, language in _stems(sidecar.path.name):
+            found.setdefault(stem, []).append(replace(sidecar, language=language))
     return found
 
 
-def _subtitle_files(folder: Path, *, inside: bool = False) -> Iterator["os.DirEntry[str]"]:
+def _in_tar(archive: Path, video: Path) -> Iterator[Sidecar]:
+    """Yield the subtitle files that lie in the folder of a video in a tar."""
+    mtime_ns = archive.stat().st_mtime_ns
+    for name in tar_members(archive):
+        path = archive / name
+        is_near = path.parent == video.parent and path.suffix.lower() in FORMATS
+        if is_near and _is_plain(path.name):
+            yield Sidecar(path, find_input(path).size_bytes, mtime_ns)
+
+
+def _subtitle_files(folder: Path, *, inside: bool = False) -> Iterator[Sidecar]:
+    """Yield the subtitle files of a folder on disk, and of those inside it that are named so."""
     try:
         with os.scandir(folder) as entries:
             listed = list(entries)
@@ -120,7 +128,12 @@ def _subtitle_files(folder: Path, *, inside: bool = False) -> Iterator["os.DirEn
         if not inside and entry.name.lower() in FOLDERS and entry.is_dir():
             yield from _subtitle_files(Path(entry.path), inside=True)
         elif Path(entry.name).suffix.lower() in FORMATS and _is_plain(entry.name):
-            yield entry
+            try:
+                status = Path(entry.path).stat()
+            except OSError:  # a link that leads nowhere, or gone since
+                continue
+            if S_ISREG(status.st_mode):
+                yield Sidecar(Path(entry.path), status.st_size, status.st_mtime_ns)
 
 
 def _is_plain(name: str) -> bool:
