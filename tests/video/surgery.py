@@ -49,11 +49,11 @@ def retime_mkv(path, change):
     """Set the time of every block of a Matroska file: `change(n, ms)` gives milliseconds."""
     data = bytearray(path.read_bytes())
     cluster, number = 0, 0
-    for name, begin, end in list(_ebml(data, 0, len(data))):
+    for name, begin, end in list(ebml(data, 0, len(data))):
         if name == 0xE7:
             cluster = int.from_bytes(data[begin:end], "big")
         elif name in {0xA3, 0xA1}:
-            _, skip = _vint(data, begin)
+            _, skip = vint(data, begin)
             place = begin + skip
             ms = cluster + struct.unpack(">h", data[place : place + 2])[0]
             data[place : place + 2] = struct.pack(">h", change(number, ms) - cluster)
@@ -62,21 +62,21 @@ def retime_mkv(path, change):
     return number
 
 
-def _ebml(data, begin, end):
+def ebml(data, begin, end):
     """Yield (name, begin, end) of the contents of every element, also inside the masters."""
     while begin < end:
-        name, length = _vint(data, begin, keep_marker=True)
-        size, more = _vint(data, begin + length)
+        name, length = vint(data, begin, keep_marker=True)
+        size, more = vint(data, begin + length)
         unknown = size == 2 ** (7 * more) - 1
         inside = begin + length + more
         after = end if unknown else min(inside + size, end)
         yield name, inside, after
         if name in _MKV_MASTERS:
-            yield from _ebml(data, inside, after)
+            yield from ebml(data, inside, after)
         begin = after
 
 
-def _vint(data, begin, *, keep_marker=False):
+def vint(data, begin, *, keep_marker=False):
     length = 9 - data[begin].bit_length()
     value = int.from_bytes(data[begin : begin + length], "big")
     return (value if keep_marker else value & (1 << 7 * length) - 1), length
@@ -128,12 +128,14 @@ def edit_mp4(path, entries):
         struct.pack(">Iii", round(ms * scale / 1000), media, round(rate * 65536))
         for ms, media, rate in entries
     )
-    edit = _box(b"edts", _box(b"elst", struct.pack(">II", 0, len(entries)) + body))
+    edit = box(b"edts", box(b"elst", struct.pack(">II", 0, len(entries)) + body))
     trak = data.index(b"trak") - 4
-    boxes = [box for box in _boxes(data, trak + 8, trak + _size(data, trak)) if box[4:8] != b"edts"]
-    new_trak = _box(b"trak", boxes[0] + edit + b"".join(boxes[1:]))
+    boxes = [
+        part for part in _boxes(data, trak + 8, trak + _size(data, trak)) if part[4:8] != b"edts"
+    ]
+    new_trak = box(b"trak", boxes[0] + edit + b"".join(boxes[1:]))
     parts = _boxes(data, moov + 8, moov + _size(data, moov))
-    new_moov = _box(b"moov", b"".join(new_trak if p[4:8] == b"trak" else p for p in parts))
+    new_moov = box(b"moov", b"".join(new_trak if p[4:8] == b"trak" else p for p in parts))
     path.write_bytes(data[:moov] + new_moov + data[moov + _size(data, moov) :])
 
 
@@ -149,7 +151,7 @@ def _size(data, begin):
     return struct.unpack(">I", data[begin : begin + 4])[0]
 
 
-def _box(name, body):
+def box(name, body):
     return struct.pack(">I", len(body) + 8) + name + body
 
 
@@ -157,31 +159,31 @@ def restep_mp4(path, deltas):
     """Replace the durations of the samples (`stts`): one of `deltas` for each, in ticks."""
     data = path.read_bytes()
     body = b"".join(struct.pack(">II", 1, delta) for delta in deltas)
-    table = _box(b"stts", struct.pack(">II", 0, len(deltas)) + body)
-    path.write_bytes(_replaced(data, (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"), table))
+    table = box(b"stts", struct.pack(">II", 0, len(deltas)) + body)
+    path.write_bytes(replaced(data, (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"), table))
 
 
-def _replaced(data, names, new):
+def replaced(data, names, new):
     """Return boxes with the one at the end of the path `names` replaced, sizes mended."""
     if not names:
         return new
     out = []
-    for box in _boxes(data, 0, len(data)):
-        if box[4:8] == names[0]:
+    for child in _boxes(data, 0, len(data)):
+        if child[4:8] == names[0]:
             out.append(
-                new if len(names) == 1 else _box(names[0], _replaced(box[8:], names[1:], new))
+                new if len(names) == 1 else box(names[0], replaced(child[8:], names[1:], new))
             )
         else:
-            out.append(box)
+            out.append(child)
     return b"".join(out)
 
 
 def zero_mkv(path, lost):
     """Fill the contents of the blocks with these numbers with zeros."""
     data = bytearray(path.read_bytes())
-    blocks = [(b, e) for name, b, e in _ebml(data, 0, len(data)) if name in {0xA3, 0xA1}]
+    blocks = [(b, e) for name, b, e in ebml(data, 0, len(data)) if name in {0xA3, 0xA1}]
     for number in lost:
         begin, end = blocks[number]
-        begin += _vint(data, begin)[1] + 3
+        begin += vint(data, begin)[1] + 3
         data[begin:end] = bytes(end - begin)
     path.write_bytes(data)
