@@ -19,6 +19,7 @@ from soravec.video.sampling import AtRate, AtSeconds, EveryFrame, Keyframes, Uni
 from soravec.video.shots import plan_segments
 from soravec.video.source import Place, find_place
 from soravec.video.stills import frame_files
+from soravec.video.subtitles import read_subtitles
 from soravec.video.write import VideoWriter
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "plan_segments",
     "probe",
     "read_image",
+    "read_subtitles",
     "tar_members",
     "write_frames",
 ]
