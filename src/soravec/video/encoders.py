@@ -211,16 +211,19 @@ def _timed(packet: Packet, times: dict[int, tuple[int, int]]) -> Timed:  # type:
 
 
 def plain(look: Look) -> Look:
-    """Return the same with the colours of an ordinary screen: BT.709, 8 bits."""
-    limited = 2 if look.codec == "mjpeg" else 1
-    matrix = 5 if look.codec == "mjpeg" else 1
+    """Return the same with the colours of an ordinary screen, in 8 bits.
+
+    BT.709, and BT.601 where that is what players take for granted: in JPEG, and in MPEG-4, which
+    says nothing of its colours in AVI.
+    """
+    is_jpeg, is_silent = look.codec == "mjpeg", look.codec == "mpeg4"
     return replace(
         look,
         pixel_format=usual_pixel_format(look.codec),
-        primaries=1,
-        transfer=1,
-        matrix=matrix,
-        color_range=limited,
+        primaries=2 if is_silent else 1,
+        transfer=2 if is_silent else 1,
+        matrix=2 if is_silent else 5 if is_jpeg else 1,
+        color_range=0 if is_silent else 2 if is_jpeg else 1,
         pixel_aspect=Fraction(0),
         profile=None,
     )
