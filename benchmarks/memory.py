@@ -17,7 +17,7 @@ import psutil
 
 from soravec.data.generated import SCENES, render
 from soravec.video import VideoWriter
-from soravec.video.write import repeat_video
+from soravec.video.editing.write import repeat_video
 
 
 def main():

@@ -377,7 +377,7 @@ def test_what_makes_no_sense_is_refused(tmp_path, numbered_video, arguments, err
 
 
 def test_an_interrupt_leaves_nothing_half_done(tmp_path, source, monkeypatch):
-    from soravec.video import output
+    from soravec.video.editing import output
 
     class Interrupted(output.Counted):
         def timed(self, *args):
@@ -386,7 +386,7 @@ def test_an_interrupt_leaves_nothing_half_done(tmp_path, source, monkeypatch):
                     raise KeyboardInterrupt
                 yield item
 
-    monkeypatch.setattr("soravec.video.edit.Counted", Interrupted)
+    monkeypatch.setattr("soravec.video.editing.edit.Counted", Interrupted)
     (tmp_path / "out.mp4").write_bytes(b"precious")
     with pytest.raises(KeyboardInterrupt):
         cut(source("h264-mp4"), tmp_path / "out.mp4", overwrite=True)

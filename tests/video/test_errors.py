@@ -185,13 +185,15 @@ def test_an_mp4_without_its_index_is_unreadable(write_file, numbered_video):
 def test_a_fragment_without_its_header_says_what_is_missing(write_file, numbered_video, tmp_path):
     path = tmp_path / "whole.mp4"
     options = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-    with av.open(str(numbered_video)) as source:
-        with av.open(str(path), "w", container_options=options) as target:
-            stream = target.add_stream_from_template(source.streams.video[0])
-            for packet in source.demux(video=0):
-                if packet.size:
-                    packet.stream = stream
-                    target.mux(packet)
+    with (
+        av.open(str(numbered_video)) as source,
+        av.open(str(path), "w", container_options=options) as target,
+    ):
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
     content = path.read_bytes()
     assert probe(path).width == 160
     fragment = write_file("part.m4s", content[content.index(b"moof") - 4 :])

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soravec.video.audio import placed
-from soravec.video.encoders import Timed
-from soravec.video.nal import as_annex_b, free_id, parameter_sets, units
-from soravec.video.packets import PacketTable, plan_copy
-from soravec.video.splice import with_dts
+from soravec.video.editing.audio import placed
+from soravec.video.editing.encoders import Timed
+from soravec.video.editing.nal import as_annex_b, free_id, parameter_sets, units
+from soravec.video.editing.packets import PacketTable, plan_copy
+from soravec.video.editing.splice import with_dts
 
 
 def table(text, *, leading_may_go=False, discarded=()):

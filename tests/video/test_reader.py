@@ -18,7 +18,7 @@ from soravec.video import (
     VideoWriter,
     probe,
 )
-from soravec.video.write import repeat_video
+from soravec.video.editing.write import repeat_video
 
 from ..conftest import FPS, HEIGHT, WIDTH, number_of, numbered_image, write_numbered
 

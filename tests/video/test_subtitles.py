@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from soravec.errors import MissingVideo
 from soravec.types import TimedText
 from soravec.video import EveryFrame, VideoReader, probe
-from soravec.video.cues import Cue, plain_text, settle
-from soravec.video.encodings import guess_encoding
 from soravec.video.metadata import without_metadata
-from soravec.video.sidecars import MAX_SIDECAR_BYTES, SidecarFinder
-from soravec.video.subtitles import read_subtitles
+from soravec.video.text.cues import Cue, plain_text, settle
+from soravec.video.text.encodings import guess_encoding
+from soravec.video.text.sidecars import MAX_SIDECAR_BYTES, SidecarFinder
+from soravec.video.text.subtitles import read_subtitles
 from tests.conftest import number_of, write_numbered
 
 from .muxed import write_muxed

@@ -3,7 +3,7 @@ import pytest
 
 from soravec.errors import MissingVideo
 from soravec.video import EveryFrame, Keyframes, VideoWriter, probe
-from soravec.video.write import repeat_video
+from soravec.video.editing.write import repeat_video
 
 from ..conftest import number_of, numbered_image, write_numbered
 

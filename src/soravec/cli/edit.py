@@ -10,7 +10,7 @@ import typer
 from soravec.cli.app import FpsOption, JsonOption, app, clock, print_json, say
 
 if TYPE_CHECKING:
-    from soravec.video.edit import EditResult
+    from soravec.video.editing.edit import EditResult
 
 OutOption = Annotated[
     Path,

@@ -22,8 +22,8 @@ from soravec.runtime.encoder import Encoder, Sampling
 from soravec.runtime.engine import available_cores
 from soravec.types import Embedding, FrameFeatures, VideoInfo
 from soravec.video.metadata import without_metadata
-from soravec.video.sidecars import Sidecar
-from soravec.video.subtitles import WARNING_PREFIX
+from soravec.video.text.sidecars import Sidecar
+from soravec.video.text.subtitles import WARNING_PREFIX
 
 Status = Literal["indexed", "unchanged", "moved", "updated", "removed", "failed"]
 

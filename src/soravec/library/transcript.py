@@ -12,8 +12,8 @@ from soravec.library.words import one_line
 from soravec.types import VideoInfo
 from soravec.video.container import CONTAINERS
 from soravec.video.inputs import find_input
-from soravec.video.sidecars import Sidecar, SidecarFinder
-from soravec.video.subtitles import WARNING_PREFIX, Subtitles, read_subtitles
+from soravec.video.text.sidecars import Sidecar, SidecarFinder
+from soravec.video.text.subtitles import WARNING_PREFIX, Subtitles, read_subtitles
 
 INSIDE = "video"
 """The source of words that stand in the video itself, whatever its path."""

@@ -20,8 +20,8 @@ from soravec.runtime.vectors import mean_vector
 from soravec.types import Embedding, FrameFeatures, Segment, VideoInfo
 from soravec.video import probe
 from soravec.video.metadata import without_metadata
-from soravec.video.sidecars import Sidecar
-from soravec.video.subtitles import Subtitles
+from soravec.video.text.sidecars import Sidecar
+from soravec.video.text.subtitles import Subtitles
 
 
 def setup_message(

@@ -1,16 +1,19 @@
 """Video files in, frames with their times out: the only place that touches PyAV.
 
 Read in this order: `inputs` says where a video may lie; `container` opens it under whitelists and
-turns every error into ours; `decode` gives its pictures in order and jumps between keyframes;
-`clock` mends their times, `stills` and `webp` stand in for pictures, `source` chooses among them;
-`sampling` says which instants are wanted; `convert` makes a picture an array of the wanted size;
-`shots` finds the cuts; `reader` puts them together. `probe`, `picture`, `write` stand beside.
+turns every error into ours, `diagnosis` says what is wrong; `decode` gives its pictures in order
+and jumps between keyframes; `clock` mends their times, `scan` says whether they can be trusted;
+`stills` and `webp` stand in for pictures, `source` chooses among them; `sampling` says which
+instants are wanted; `convert` makes a picture an array of the wanted size, with `geometry`,
+`colour`, `tone` and `interlace`; `shots` finds the cuts; `reader` puts them together. `probe`,
+`metadata`, `picture` stand beside. `text` reads subtitles, `editing` writes video.
 """
 
-from soravec.video.clips import Span
 from soravec.video.container import decoder_version
-from soravec.video.edit import EditResult, concat, cut
-from soravec.video.extract import FramesResult, frames_to_video, write_frames
+from soravec.video.editing.clips import Span
+from soravec.video.editing.edit import EditResult, concat, cut
+from soravec.video.editing.extract import FramesResult, frames_to_video, write_frames
+from soravec.video.editing.write import VideoWriter
 from soravec.video.inputs import VideoSource, archive_of, find_input, is_url, tar_members
 from soravec.video.picture import read_image
 from soravec.video.probe import probe
@@ -19,8 +22,7 @@ from soravec.video.sampling import AtRate, AtSeconds, EveryFrame, Keyframes, Uni
 from soravec.video.shots import plan_segments
 from soravec.video.source import Place, find_place
 from soravec.video.stills import frame_files
-from soravec.video.subtitles import read_subtitles
-from soravec.video.write import VideoWriter
+from soravec.video.text.subtitles import read_subtitles
 
 __all__ = [
     "AtRate",
