@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.video.corpus import CASES
 from tests.video.damaged import DAMAGED
+from tests.video.foreign import FOREIGN
 from tests.video.judge import failures, requests
 from tests.video.making import ENCODERS
 
@@ -35,7 +36,7 @@ def main() -> int:
     files: Counter[str] = Counter()
     frames: Counter[str] = Counter()
     bad: Counter[str] = Counter()
-    for name, write in {**CASES, **DAMAGED}.items():
+    for name, write in {**CASES, **DAMAGED, **FOREIGN}.items():
         if not fnmatch.fnmatch(name, arguments.only):
             continue
         kind = _kind(name)
@@ -68,6 +69,8 @@ def _kind(name: str) -> str:
     stem, container = rest.rsplit(".", 1)
     words = stem.split("-")
     codec = next((word for word in words if word in ENCODERS), "h264")
+    if group == "foreign":
+        codec = words[0]
     if group == "stills":
         codec = container
     return f"{group} {codec} {container}"

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-DEADLINE_SECONDS = 300.0
+DEADLINE_SECONDS = 1800.0
+"""One file has 21,766 frames in 4K, which are decoded twice."""
 
 HEAD = """# Odd files
 
@@ -45,11 +46,12 @@ def main() -> int:
     from soravec.video import decoder_version
 
     lines, faults = [HEAD.format(versions=decoder_version())], []
+    print(lines[0])
     for row in manifest(arguments.data / "odd"):
         result = in_child(arguments.data / "odd" / row["file"])
         lines.append(_line(row, result))
+        print(lines[-1], flush=True)
         faults += [f"{row['file']}: {fault}" for fault in faults_of(result)]
-    print("\n".join(lines))
     if arguments.write:
         arguments.write.write_text("\n".join(lines) + "\n")
     print("\n".join(faults) or "no faults", file=sys.stderr)
@@ -61,15 +63,15 @@ def manifest(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def in_child(path: Path) -> dict[str, Any]:
+def in_child(path: Path, *, deadline_seconds: float = DEADLINE_SECONDS) -> dict[str, Any]:
     """Return what `examined` finds, or how the child ended."""
     command = [sys.executable, __file__, "--one", str(path)]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+            command, capture_output=True, text=True, timeout=deadline_seconds, check=False
         )
     except subprocess.TimeoutExpired:
-        return {"crash": f"still running after {DEADLINE_SECONDS:.0f} s"}
+        return {"crash": f"still running after {deadline_seconds:.0f} s"}
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:]
         return {"crash": f"exit code {done.returncode} {' '.join(last)}"}
@@ -93,10 +95,9 @@ def examined(path: Path) -> dict[str, Any]:
                 for seconds in batch.seconds:
                     result["ascending"] = bool(result.get("ascending", True) and seconds > last)
                     last = float(seconds)
-            result["warnings"] = [*reader.info.warnings, *reader.warnings]
+            result["warnings"] = list(dict.fromkeys([*reader.info.warnings, *reader.warnings]))
     except SoravecError as error:
-        message = str(error).replace(str(path), path.name)
-        result["error"] = f"{type(error).__name__}: {message}"
+        result["error"] = f"{type(error).__name__}: {str(error).removeprefix(f'{path}: ')}"
     result["pyav_frames"], result["pyav_error"] = _plain(path, result.get("stream"))
     return result
 
@@ -141,7 +142,8 @@ def _line(row: dict[str, str], result: dict[str, Any]) -> str:
     odd = ", ".join(filter(None, (row["container"], row["codec"], *row["tags"].split(";"))))
     said = result.get("crash") or result.get("error") or "; ".join(result["warnings"])
     plain = f"{result.get('pyav_frames', '')}{'+' * (result.get('pyav_error') is not None)}"
-    cells = (row["file"].split("__")[-1], odd, str(result.get("frames", "")), plain, said)
+    name = "/".join(row["file"].split("__")[-2:])
+    cells = (name, odd, str(result.get("frames", "")), plain, said)
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 

@@ -13,7 +13,18 @@ import av
 from av.stream import Disposition
 from av.video.reformatter import ColorRange, Colorspace
 
-from .making import RATE, Look, Truth, coded, drawn, make, make_many, mux
+from .making import (
+    RATE,
+    Look,
+    Truth,
+    add_stream,
+    coded,
+    drawn,
+    encoded,
+    make,
+    make_many,
+    mux,
+)
 from .surgery import edit_mp4, turn_mp4
 
 FORMATS = {
@@ -114,7 +125,8 @@ def _coded_late(path, suffix, num_steps, **changes):
     truth = _coded(path, suffix, **changes)
     late = num_steps / RATE
     end = None if num_steps else truth.end
-    return replace(truth, times=tuple(time + late for time in truth.times), end=end)
+    return replace(truth, times=tuple(time + late for time in truth.times), end=end,
+                   is_as_drawn=not num_steps)  # fmt: skip
 
 
 def _look(codec, suffix, **changes):
@@ -162,7 +174,7 @@ def _edited(path, suffix, entries, first, *, at, num=None):
     edit_mp4(path, [(ms, round(m * scale) if m >= 0 else -1, 1) for ms, m in entries])
     numbers = truth.numbers[first : None if num is None else first + num]
     times = tuple(at + (number - first) * 0.04 for number in numbers)
-    return Truth(numbers, times, None)
+    return Truth(numbers, times, None, is_as_drawn=False)
 
 
 def _media_scale(path):
@@ -176,7 +188,8 @@ def _several(path, suffix, looks, chosen, *, prepare=lambda _: None, tones=False
     make_many(path, looks, ticks, form=FORMATS[suffix], prepare=prepare, tones=tones)
     numbers = tuple(range(1000 * chosen, 1000 * chosen + 100))
     times = tuple(tick / RATE for tick in ticks)
-    return Truth(numbers, times, None, size=looks[chosen].shown)
+    warns = "video streams" if len(looks) > 1 else None
+    return Truth(numbers, times, None, size=looks[chosen].shown, warns=warns)
 
 
 def _mark_second_as_default(streams):
@@ -184,8 +197,18 @@ def _mark_second_as_default(streams):
     streams[1].disposition = Disposition.default
 
 
-def _mark_first_as_cover(streams):
-    streams[0].disposition = Disposition.attached_pic
+def _covered(path, suffix):
+    """Write a file whose first stream is its cover, larger than the film."""
+    film, cover = Look(), Look("mjpeg", height=256, width=256)
+    ticks = range(RATE, RATE + 100)
+    with av.open(str(path), "w", format=FORMATS[suffix]) as output:
+        streams = [add_stream(output, cover), add_stream(output, film)]
+        streams[0].disposition = Disposition.attached_pic
+        for packet in encoded(streams[0], cover, [RATE], [999]):
+            output.mux(packet)
+        for packet in encoded(streams[1], film, ticks, range(100)):
+            output.mux(packet)
+    return Truth(tuple(range(100)), tuple(tick / RATE for tick in ticks), None)
 
 
 def _resized(path, suffix, codec, *, lost=frozenset()):
@@ -405,6 +428,8 @@ def _enter_containers():
     for suffix in ("mkv", "mov"):
         _case(f"streams/second-default.{suffix}", _several, [large, small], 1,
               prepare=_mark_second_as_default)  # fmt: skip
+    for suffix in ("mp4", "mov"):
+        _case(f"streams/cover-first.{suffix}", _covered)
     for flags in ("frag_keyframe+empty_moov", "frag_every_frame+empty_moov+default_base_moof",
                   "frag_keyframe+delay_moov", "dash", "cmaf", "faststart"):  # fmt: skip
         more = {"container_options": {"movflags": flags}}

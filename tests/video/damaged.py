@@ -49,7 +49,9 @@ def _retimed(path, suffix, codec, change, *, shown=None, warns="", slack=0.0, **
 
     assert retime(path, ticks) == NUM, "each frame has a time of its own to be changed"
     times = tuple(shown(n, t) for n, t in enumerate(truth.times)) if shown else truth.times
-    return replace(truth, times=times, keyframes=None, warns=warns, slack=slack)
+    return replace(
+        truth, times=times, keyframes=None, warns=warns, slack=slack, is_as_drawn=shown is None
+    )
 
 
 def _joined(path, suffix, codec, begins, num=100, **changes):
@@ -64,7 +66,7 @@ def _joined(path, suffix, codec, begins, num=100, **changes):
     path.write_bytes(b"".join(parts))
     total = num * len(begins)
     times = tuple(begins[0] + number * STEP for number in range(total))
-    return Truth(tuple(range(total)), times, None, warns="jump back")
+    return Truth(tuple(range(total)), times, None, warns="jump back", is_as_drawn=False)
 
 
 def _restepped(path, suffix, deltas, shown, **changes):

@@ -13,7 +13,7 @@ from itertools import pairwise
 from soravec.errors import QueryError
 from soravec.video import AtRate, AtSeconds, EveryFrame, Keyframes, Uniform, VideoReader
 
-from .code import read
+from .code import TIME_BITS, read
 
 SAME = 0.0006
 EXACT = 6e-6
@@ -33,8 +33,7 @@ def requests(truth, *, num_random, seed=0):
         (AtSeconds((first - 3.0, first, first + 0.61 * length, last + 9.0)), None, None),
         (AtSeconds((first + 0.93 * length,)), None, None),
     ]
-    if truth.keyframes is not None:
-        asked.append((Keyframes(), None, None))
+    asked.append((Keyframes(), None, None))
     for _ in range(num_random):
         start, end = _span(rng, truth, length)
         samplings = [
@@ -42,9 +41,8 @@ def requests(truth, *, num_random, seed=0):
             AtRate(rng.choice(rates)),
             Uniform(rng.randint(1, 9)),
             AtSeconds(tuple(sorted(_instant(rng, truth, length) for _ in range(4)))),
+            Keyframes(),
         ]
-        if truth.keyframes is not None:
-            samplings.append(Keyframes())
         asked += [(sampling, start, end) for sampling in samplings]
     return asked
 
@@ -94,7 +92,11 @@ def failures(path, truth, asked):
             continue
         checked += len(got)
         found += [f"{what}: {problem}" for problem in wrong]
-        found += [f"{what}: {problem}" for problem in _compared(got, expected(claimed_end))]
+        if isinstance(sampling, Keyframes) and truth.keyframes is None:
+            wrong = _amiss(got, truth, start)
+        else:
+            wrong = _compared(got, expected(claimed_end))
+        found += [f"{what}: {problem}" for problem in wrong]
         if (sampling, start, end) == (EveryFrame(), None, None):
             found += [f"{what}: {problem}" for problem in _about(truth, claimed_end, warnings)]
     return checked, found
@@ -118,7 +120,17 @@ def _delivered(reader, truth, sampling, start, end):
             got.append((number, float(seconds)))
             if code is None and None not in truth.numbers:
                 wrong.append(f"no code can be read at {seconds:.4f} s")
+            if code is not None and truth.is_as_drawn and not _is_when_drawn(code, truth):
+                wrong.append(f"number {number} was drawn for {code[1]:.4f} s")
     return got, float(reader.shots.bounds[-1, 1]), wrong[:3]
+
+
+def _is_when_drawn(code, truth):
+    """Whether the drawn time is the one that the truth has for the drawn number."""
+    number, drawn_seconds = code
+    true_seconds = truth.times[truth.numbers.index(number)] if number in truth.numbers else math.nan
+    off = (true_seconds - drawn_seconds) % (2**TIME_BITS / 1e6)  # the drawn clock wraps around
+    return min(off, 2**TIME_BITS / 1e6 - off) <= SAME
 
 
 def _expected(truth, sampling, start, end):
@@ -137,7 +149,7 @@ def _expected(truth, sampling, start, end):
 
 def _wanted(shown, truth, sampling, start, end, known_end):
     """Return the frames that must come, if the last one ends at `known_end`."""
-    if isinstance(sampling, Keyframes):
+    if isinstance(sampling, Keyframes) and truth.keyframes is not None:
         shown = [one for one in shown if one[0] in truth.keyframes]
     begin = -math.inf if start is None else start
     limit = min(math.inf if end is None else end, known_end)
@@ -190,6 +202,20 @@ def _difference(got, wanted):
         more = wanted[len(got) :] or got[len(wanted) :]
         return f"{len(got)} frames, should be {len(wanted)}; the difference begins with {more[0]}"
     return None
+
+
+def _amiss(got, truth, start):
+    """Return what is wrong with frames of which it is not known how many must come."""
+    times = dict(zip(truth.numbers, truth.times, strict=True))
+    begin = -math.inf if start is None else start
+    wrong = [] if got else ["no frames"]
+    for place, (number, seconds) in enumerate(got):
+        true_seconds = times.get(number, math.nan)
+        if place == 0 and true_seconds <= begin + SAME:
+            true_seconds = begin
+        if not abs(seconds - true_seconds) <= EXACT:
+            wrong.append(f"number {number} at {seconds:.6f}, should be at {true_seconds:.6f}")
+    return wrong[:3]
 
 
 def _settled(path, truth):

@@ -70,6 +70,8 @@ class Truth:
     """Words that stand in a warning; None where there must be none, empty where there may be."""
     is_partial: bool = False
     """Frames may be missing; those that come are right."""
+    is_as_drawn: bool = True
+    """Whether the drawn times are those shown; not where the file was changed afterwards."""
     slack: float = 0.0
     """By how many seconds a mended time may differ; every sampling must then agree on it."""
 

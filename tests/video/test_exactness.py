@@ -7,7 +7,10 @@ import pytest
 from .code import draw, read
 from .corpus import CASES
 from .damaged import DAMAGED
+from .foreign import FOREIGN
 from .judge import failures, requests
+
+ALL = {**CASES, **DAMAGED, **FOREIGN}
 
 SUBSET = (
     "plain/h264.3gp",
@@ -58,6 +61,9 @@ SUBSET = (
     "turned/270-mirrored.mp4",
     "streams/second-larger.mkv",
     "streams/with-sound.ts",
+    "streams/cover-first.mp4",
+    "foreign/mpeg4-packed.avi",
+    "foreign/h264-16-b-frames.avi",
     "fragmented/frag_keyframe+empty_moov-reordered.mp4",
     "piped/h264.mkv",
     "piped/vp9.webm",
@@ -86,16 +92,16 @@ SUBSET = (
 
 @pytest.mark.parametrize("name", SUBSET)
 def test_every_frame_is_the_one_it_claims_to_be(tmp_path, name):
-    path, truth = {**CASES, **DAMAGED}[name](tmp_path)
+    path, truth = ALL[name](tmp_path)
     checked, found = failures(path, truth, requests(truth, num_random=1))
     assert not found, "\n".join(found[:8])
     assert checked > 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({**CASES, **DAMAGED}.keys() - {*SUBSET}))
+@pytest.mark.parametrize("name", sorted(ALL.keys() - {*SUBSET}))
 def test_the_rest_of_the_corpus_is_exact(tmp_path, name):
-    path, truth = {**CASES, **DAMAGED}[name](tmp_path)
+    path, truth = ALL[name](tmp_path)
     _, found = failures(path, truth, requests(truth, num_random=2))
     assert not found, "\n".join(found[:8])
 
