@@ -24,6 +24,7 @@ from tests.video.damaged import DAMAGED
 from tests.video.foreign import FOREIGN
 from tests.video.judge import failures, requests
 from tests.video.making import ENCODERS
+from tests.video.misled import MISLED
 
 
 def main() -> int:
@@ -36,7 +37,7 @@ def main() -> int:
     files: Counter[str] = Counter()
     frames: Counter[str] = Counter()
     bad: Counter[str] = Counter()
-    for name, write in {**CASES, **DAMAGED, **FOREIGN}.items():
+    for name, write in {**CASES, **DAMAGED, **FOREIGN, **MISLED}.items():
         if not fnmatch.fnmatch(name, arguments.only):
             continue
         kind = _kind(name)
@@ -69,7 +70,7 @@ def _kind(name: str) -> str:
     stem, container = rest.rsplit(".", 1)
     words = stem.split("-")
     codec = next((word for word in words if word in ENCODERS), "h264")
-    if group == "foreign":
+    if group in {"foreign", "seldom"}:
         codec = words[0]
     if group == "stills":
         codec = container
