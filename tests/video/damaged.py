@@ -7,9 +7,9 @@ here are due at even steps before their file is damaged, so that mending gives t
 
 from dataclasses import replace
 
-from .corpus import FORMATS, HAS_B_FRAMES
+from .corpus import FORMATS, HAS_B_FRAMES, MILLISECONDS
 from .making import RATE, Look, Truth, make
-from .surgery import restep_mp4, retime_flv, retime_mkv, retime_ts, zero_mkv
+from .surgery import edit_mp4, restep_mp4, retime_flv, retime_mkv, retime_ts, zero_mkv
 
 NUM = 250
 STEP = 1 / RATE
@@ -81,6 +81,22 @@ def _ticks_a_step(path):
     data = path.read_bytes()
     place = data.index(b"mdhd") + 4
     return int.from_bytes(data[place + 12 : place + 16], "big") // RATE
+
+
+def _before_zero(path, suffix):
+    """Write frames from -12 steps on: the edit list of an MP4 leaves out what lies before 0."""
+    make(path, Look(), range(-12, 88), form=FORMATS[suffix])
+    numbers = tuple(range(12, 100))
+    times = tuple((number - 12) * STEP for number in numbers)
+    return Truth(numbers, times, None)
+
+
+def _repeated(path, suffix):
+    """Write an edit list that shows frames 0 to 49 twice, then 125 to 174."""
+    make(path, Look(time_base=MILLISECONDS), range(0, 10_000, 40), form=FORMATS[suffix])
+    edit_mp4(path, [(2000, 0, 1), (2000, 0, 1), (2000, 125 * _ticks_a_step(path), 1)])
+    numbers = (*range(50), *range(50), *range(125, 175))
+    return Truth(numbers, tuple(n * STEP for n in range(150)), None, is_as_drawn=False)
 
 
 def _holed(path, suffix, codec, lost, **changes):
@@ -161,6 +177,17 @@ def _enter_tables():
             _case(f"table/{name}.{suffix}", _restepped, deltas, even)
 
 
+def _enter_edges():
+    wrap = 2**33 / 90_000  # seconds at which the clock of a TS begins again
+    changed = lambda n, _: wrap - 4 + n * STEP  # noqa: E731
+    for codec in ("h264", "mpeg2", "hevc"):
+        _case(f"wrapped/{codec}.ts", _retimed, codec, changed, shown=lambda n, _: n * STEP - 4,
+              warns=None)  # fmt: skip
+    for suffix in ("mp4", "mov"):
+        _case(f"start/before-zero.{suffix}", _before_zero)
+        _case(f"edit-list/repeated.{suffix}", _repeated)
+
+
 def _enter_holes():
     for codec in ("h264", "vp8", "mjpeg"):
         _case(f"holes/{codec}.mkv", _holed, codec, {0, 30, 31, 32, 100, 249})
@@ -170,3 +197,4 @@ _enter_wrong_times()
 _enter_joined()
 _enter_tables()
 _enter_holes()
+_enter_edges()

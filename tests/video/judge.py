@@ -206,15 +206,15 @@ def _difference(got, wanted):
 
 def _amiss(got, truth, start):
     """Return what is wrong with frames of which it is not known how many must come."""
-    times = dict(zip(truth.numbers, truth.times, strict=True))
+    shown = list(zip(truth.numbers, truth.times, strict=True))
     begin = -math.inf if start is None else start
     wrong = [] if got else ["no frames"]
     for place, (number, seconds) in enumerate(got):
-        true_seconds = times.get(number, math.nan)
-        if place == 0 and true_seconds <= begin + SAME:
-            true_seconds = begin
-        if not abs(seconds - true_seconds) <= EXACT:
-            wrong.append(f"number {number} at {seconds:.6f}, should be at {true_seconds:.6f}")
+        true = [time for known, time in shown if known == number]
+        if place == 0:
+            true = [begin if time <= begin + SAME else time for time in true]
+        if not any(abs(seconds - time) <= EXACT for time in true):
+            wrong.append(f"number {number} at {seconds:.6f}, should be at {true}")
     return wrong[:3]
 
 
