@@ -14,18 +14,6 @@ from .corpus import CASES
 from .judge import failures, requests
 from .misled import MISLED
 
-OPEN_GOPS = "H.264 with open GOPs loses keyframes where only they are decoded"
-EDITS = "the end of an edit within reordered frames is taken to be later than it is"
-KNOWN = {
-    "open-gop/h264.mp4": OPEN_GOPS,
-    "open-gop/h264.ts": OPEN_GOPS,
-    "open-start/h264.mkv": OPEN_GOPS,
-    "open-start/h264.ts": OPEN_GOPS,
-    "edits/inside-reordered.mp4": EDITS,
-    "edits/inside-reordered.mov": EDITS,
-}
-"""What is not right yet; a test that passes all the same fails, so that it leaves this list."""
-
 SUBSET = (
     "lies/all-sync-h264-reordered.mp4",
     "lies/wrong-sync-hevc.mp4",
@@ -54,18 +42,13 @@ SUBSET = (
 )
 
 
-def each(names):
-    known = {name: pytest.mark.xfail(strict=True, reason=KNOWN[name]) for name in KNOWN}
-    return [pytest.param(name, marks=known.get(name, ())) for name in names]
-
-
-@pytest.mark.parametrize("name", each(SUBSET))
+@pytest.mark.parametrize("name", SUBSET)
 def test_what_misleads_changes_no_frame(tmp_path, name):
     assert_exact(tmp_path, name, num_random=1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", each(sorted(MISLED.keys() - {*SUBSET})))
+@pytest.mark.parametrize("name", sorted(MISLED.keys() - {*SUBSET}))
 def test_nor_does_the_rest(tmp_path, name):
     assert_exact(tmp_path, name, num_random=2)
 
@@ -91,7 +74,7 @@ KEYED = (
 )
 
 
-@pytest.mark.parametrize("name", each(KEYED))
+@pytest.mark.parametrize("name", KEYED)
 def test_keyframes_are_those_that_a_decoder_of_all_frames_flags(tmp_path, name):
     path, truth = {**CASES, **MISLED}[name](tmp_path)
     with av.open(str(path)) as container:

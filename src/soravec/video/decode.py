@@ -7,6 +7,7 @@ container led astray. Times that the container leaves out or gets wrong are mend
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import av
@@ -99,6 +100,8 @@ class PictureSource:
         self._num_bad_packets = 0
         self._first_bad: str | None = None
         self._num_damaged = 0
+        self._has_key = False
+        self._num_leaning = 0  # frames before the first keyframe
         self._sizes: list[tuple[float, int, int]] = []  # from when on a picture had which size
         self._last_seconds: float | None = None
         self._pending: deque[Picture] = deque()
@@ -205,11 +208,11 @@ class PictureSource:
         self._first_dts: int | None = None
         # Where an open GOP is stored in the order of decoding, or a keyframe without its time, only
         # the pictures in between tell when a keyframe is shown.
-        self._all_timed = not (self._by_dts and self._stream.codec_context.has_b_frames)
-        if self.keyframes_only and self._all_timed and not self._counts_frames:
-            self._stream.codec_context.skip_frame = "NONKEY"
+        has_b_frames = self._by_dts and self._stream.codec_context.has_b_frames
+        self._alone = self.keyframes_only and not has_b_frames and not self._counts_frames
+        self._packet_dts: int | None = None
         self._clock: Clock[VideoFrame] = Clock(counting=format_name in _UNTIMED)
-        self._decoded = self._decode()
+        self._decoded = self._decode_alone() if self._alone else self._decode()
 
     def _first(self) -> Picture:
         """Decode the first picture, or say why there is none."""
@@ -230,17 +233,12 @@ class PictureSource:
             if frame is None:
                 self._take(self._clock.finish())
                 break
-            if self._skips and self._stamp(frame) is None:
+            if self._alone and self._stamp(frame) is None:
                 self._counts_frames = True
                 self._reopen()
                 continue
             self._take(self._timed(frame))
         return self._pending.popleft() if self._pending else None
-
-    @property
-    def _skips(self) -> bool:
-        """Whether the decoder passes over all but keyframes."""
-        return self._stream.codec_context.skip_frame == "NONKEY"
 
     def _take(self, timed: Iterator[Timed[VideoFrame]]) -> None:
         pictures = (Picture(t.seconds, t.duration_seconds, t.item) for t in timed)
@@ -261,13 +259,46 @@ class PictureSource:
             except av.EOFError:
                 return
             except DECODER_ERRORS as error:
-                self._error = error
-                self._num_bad_packets += 1
-                self._first_bad = self._first_bad or _said(error)
+                self._note_bad(error)
                 continue
             for frame in frames:
-                if self._is_key(frame) or not self._skips:
-                    yield frame
+                self._has_key = self._has_key or bool(frame.key_frame)
+                self._num_leaning += not self._has_key
+                yield frame
+
+    def _decode_alone(self) -> Iterator[VideoFrame]:
+        """Yield keyframes, each decoded by itself.
+
+        A decoder that is told to skip the others takes the gaps for losses, and fills them in.
+        """
+        self._error = None
+        for packet, following in pairwise(chain(self._packets(), [None])):
+            if packet is None or not packet.size or not packet.is_keyframe:
+                continue
+            self._note_keyframe(packet)
+            self._packet_dts = packet.dts
+            frames = self._keyframes_of(packet)
+            if not frames and following is not None and following.size:
+                frames = self._keyframes_of(packet, following)  # a field of it in each
+            yield from frames
+
+    def _keyframes_of(self, *packets: "Packet[VideoStream]") -> list[VideoFrame]:
+        context = self._stream.codec_context
+        frames: list[VideoFrame] = []
+        try:
+            for packet in (*packets, None):
+                frames += context.decode(packet)
+        except av.EOFError:
+            pass
+        except DECODER_ERRORS as error:
+            self._note_bad(error)
+        context.flush_buffers()
+        return [frame for frame in frames if self._is_key(frame)]
+
+    def _note_bad(self, error: BaseException) -> None:
+        self._error = error
+        self._num_bad_packets += 1
+        self._first_bad = self._first_bad or _said(error)
 
     def _is_key(self, frame: VideoFrame) -> bool:
         """Whether a frame decodes alone; some decoders (QuickTime RLE) never say so."""
@@ -306,7 +337,7 @@ class PictureSource:
         """Return the time that the container gives a frame, in its time base."""
         if not self._by_dts:
             return frame.pts
-        stamp = frame.dts
+        stamp = self._packet_dts if self._alone else frame.dts
         if stamp is None:
             return None
         if self._lead is None:  # by how much frames come out later than their packets go in
@@ -363,9 +394,9 @@ class PictureSource:
         except DECODER_ERRORS:
             return None
         self._last_keyframe = None
-        self._decoded = self._decode()
+        self._decoded = self._decode_alone() if self._alone else self._decode()
         # What comes before the first keyframe may lean on pictures that were not decoded.
-        frame = next((frame for frame in self._decoded if frame.key_frame), None)
+        frame = next((frame for frame in self._decoded if self._is_key(frame)), None)
         if frame is None or self._stamp(frame) is None:
             return None
         self._clock.restart()
@@ -399,6 +430,11 @@ class PictureSource:
             )
         if self._num_damaged:
             self.warnings.append(f"pictures that are damaged in part: {self._num_damaged}")
+        if self._has_key and self._num_leaning:
+            self.warnings.append(
+                "pictures before the first keyframe, which lean on missing ones:"
+                f" {self._num_leaning}"
+            )
         if clock.num_missing and not self._by_dts:  # there it is what the decoder held back
             self.warnings.append(
                 f"frames without a time of their own, counted or put between: {clock.num_missing}"
@@ -414,7 +450,7 @@ class PictureSource:
         if len(self._sizes) > 1:
             sizes = ", ".join(f"{w}x{h} at {s:.2f} s" for s, w, h in self._sizes[:8])
             self.warnings.append(f"the pictures change their size: {sizes}")
-        self._num_bad_packets = self._num_damaged = 0
+        self._num_bad_packets = self._num_damaged = self._num_leaning = 0
         self._clock, self._sizes = Clock(), []
 
 

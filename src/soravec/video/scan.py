@@ -8,7 +8,7 @@ from typing import NamedTuple
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from soravec.video.clock import Clock
+from soravec.video.clock import Clock, Timed
 from soravec.video.container import DECODER_ERRORS, open_video
 from soravec.video.inputs import Input
 
@@ -55,34 +55,33 @@ def _scanned(
 ) -> Scan:
     tick = float(stream.time_base or 1e-6)
     usual = 1.0 / float(stream.average_rate or 25)
-    clock: Clock[None] = Clock()
+    clock: Clock[float | None] = Clock()
     near: deque[int] = deque(maxlen=_NEAR)
-    latest: float | None = None
-    mended_end: float | None = None
-    lead: float | None = None
+    ends: deque[float] = deque(maxlen=_NEAR)
+    last: Timed[float | None] | None = None
     last_dts: int | None = None
     is_timed = True
     try:
         for packet in packets:
             if not packet.size or packet.is_discard:
                 continue
-            pts, dts = packet.pts, packet.dts
+            dts = packet.dts
+            stamp = dts if by_dts else packet.pts
             duration = packet.duration * tick if packet.duration else usual
-            stamp = dts if by_dts else pts
-            if stamp is None or stamp in near or (dts is not None and dts <= (last_dts or dts - 1)):
-                is_timed = False
+            goes_back = dts is not None and last_dts is not None and dts < last_dts
+            is_timed = is_timed and stamp is not None and stamp not in near and not goes_back
             if stamp is not None:
                 near.append(stamp)
-                latest = max(stamp * tick + duration, latest or stamp * tick)
-            if pts is not None and dts is not None:
-                lead = (pts - dts) * tick if lead is None else lead
+                ends.append(stamp * tick + duration)
             last_dts = dts if dts is not None else last_dts
-            for timed in clock.add(None, None if dts is None else dts * tick, duration):
-                mended_end = timed.seconds + timed.duration_seconds
+            seconds = None if dts is None else dts * tick
+            last = [last, *clock.add(seconds, seconds, duration)][-1]
     except DECODER_ERRORS:
         pass
-    for timed in clock.finish():
-        mended_end = timed.seconds + timed.duration_seconds
-    if is_timed or mended_end is None:
-        return Scan(latest, is_timed)
-    return Scan(mended_end + (0.0 if by_dts else lead or 0.0), is_timed)
+    last = [last, *clock.finish()][-1]
+    if is_timed:
+        return Scan(max(ends, default=None), is_timed=True)
+    if not ends or last is None:
+        return Scan(None if last is None else last.seconds + last.duration_seconds, is_timed=False)
+    shifted = 0.0 if last.item is None else last.seconds - last.item
+    return Scan(max(ends) + shifted, is_timed=False)
