@@ -255,6 +255,7 @@ class PictureSource:
             try:
                 if packet is not None:
                     self._note_keyframe(packet)
+                    self._has_key = self._has_key or packet.is_keyframe  # shown or not
                 frames = self._stream.codec_context.decode(packet)
             except av.EOFError:
                 return
@@ -262,7 +263,6 @@ class PictureSource:
                 self._note_bad(error)
                 continue
             for frame in frames:
-                self._has_key = self._has_key or bool(frame.key_frame)
                 self._num_leaning += not self._has_key
                 yield frame
 
