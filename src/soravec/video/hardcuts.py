@@ -74,7 +74,7 @@ class HardCuts:
         first = max(begin, 1)
         if end > first:
             found = changes(self._signatures[first - 1 : end - 1], self._signatures[first:end])
-            self._changes[first:end] = found / steps[first - begin :]
+            self._changes[first:end] = found / np.sqrt(steps[first - begin :])
             waits = np.diff(self._seconds[first - 1 : end]) / steps[first - begin :]
             self._waits[first:end] = np.clip(waits / np.median(waits), 1, _MOST_WAIT)
         self._num = end

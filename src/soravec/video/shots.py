@@ -23,7 +23,8 @@ MIN_SHOT_SECONDS = 0.5
 _BLOCK = 40
 """Signatures that are looked at together, so that NumPy's own time is shared."""
 _REST_SECONDS = 0.4
-_MOST_HELD, _MOST_HELD_PIXELS = 24, 1 << 22
+_MORE_THAN_BEFORE = 1.2
+_MOST_HELD, _MOST_HELD_PIXELS = 12, 1 << 22
 
 
 def plan_segments(shots: Shots, segment_seconds: float) -> NDArray[np.float64]:
@@ -62,6 +63,7 @@ class CutDetector:
         self._times: list[float] = []  # of the held frames
         self._ticks: list[int] = []  # which of them are read first
         self._next_tick = -inf
+        self._last_change = 0.0  # between two ticks
         self._before: NDArray[np.uint8] | None = None  # the last signature
         self._seconds: list[float] = []
         self._steps: list[int] = []
@@ -98,7 +100,7 @@ class CutDetector:
         between = [
             number
             for begin, tick, change in zip(begins, ticks, steps, strict=True)
-            if change >= LEAST_CHANGE
+            if self._stands_out(change)
             for number in range(begin, tick)
         ]
         if between:
@@ -114,6 +116,11 @@ class CutDetector:
         self._ticks = []
         if len(self._seconds) >= _BLOCK:
             self._pass_on()
+
+    def _stands_out(self, change: float) -> bool:
+        """Whether there may be a cut between two ticks: they differ, more than those before."""
+        usual, self._last_change = self._last_change, change
+        return change >= max(LEAST_CHANGE, _MORE_THAN_BEFORE * usual)
 
     def _signatures_of(self, chosen: list[int]) -> NDArray[np.uint8]:
         signatures = np.empty((len(chosen), SIZE), np.uint8)
