@@ -180,7 +180,7 @@ class _Stream(_Read):
         return copy
 
 
-class _Span(io.RawIOBase):
+class Span(io.RawIOBase):
     """A read-only file of known size with a position of its own."""
 
     def __init__(self, size_bytes: int) -> None:
@@ -188,17 +188,21 @@ class _Span(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move the position, and return it."""
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         self._position = max(0, origin + offset)
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read into a buffer, and return how many bytes; 0 at the end."""
         wanted = min(len(buffer), self._size - self._position)
         data = self._at(self._position, wanted) if wanted > 0 else b""
         buffer[: len(data)] = data
@@ -206,10 +210,11 @@ class _Span(io.RawIOBase):
         return len(data)
 
     def _at(self, position: int, num_bytes: int) -> bytes:
+        """Return at most `num_bytes`, at least one, from a position."""
         raise NotImplementedError
 
 
-class _Part(_Span):
+class _Part(Span):
     """Some bytes of a file on disk."""
 
     def __init__(self, path: Path, offset: int, size_bytes: int, name: str) -> None:
@@ -227,7 +232,7 @@ class _Part(_Span):
         return self._file.read(num_bytes) or b""
 
 
-class _View(_Span):
+class _View(Span):
     """A file object of somebody else's, left open when this is closed."""
 
     def __init__(self, file: BinaryIO, lock: Lock, size_bytes: int) -> None:

@@ -7,7 +7,6 @@ beginning, into a temporary file.
 import base64
 import http.client
 import io
-import os
 import re
 import shutil
 import urllib.error
@@ -19,6 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from weakref import finalize
 
 from soravec.errors import MissingVideo, NotAllowed, UnreadableVideo, VideoError
+from soravec.video.inputs import Span
 
 TIMEOUT_SECONDS = 30.0
 """How long a server may be silent."""
@@ -138,53 +138,29 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-class _Ranges(io.RawIOBase):
+class _Ranges(Span):
     """The file as one connection after another gives it, or as it was copied."""
 
     def __init__(self, remote: RemoteFile, size_bytes: int, copy: BinaryIO | None) -> None:
+        super().__init__(size_bytes)
         self.name = urlsplit(remote.name).path.rpartition("/")[2]
         self._remote = remote
-        self._size = size_bytes
         self._copy = copy
-        self._position = 0
         self._answer: http.client.HTTPResponse | None = None
         self._answer_position = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, origin + offset)
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        wanted = min(len(buffer), self._size - self._position)
-        if wanted <= 0:
-            return 0
-        data = self._copied(wanted) if self._copy is not None else self._fetched(wanted)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
     def close(self) -> None:
-        if self._answer is not None:
-            self._answer.close()
+        self._disconnect()
         super().close()
 
-    def _copied(self, num_bytes: int) -> bytes:
-        assert self._copy is not None
-        self._copy.seek(self._position)
-        return self._copy.read(num_bytes)
-
-    def _fetched(self, num_bytes: int) -> bytes:
+    def _at(self, position: int, num_bytes: int) -> bytes:
+        if self._copy is not None:
+            self._copy.seek(position)
+            return self._copy.read(num_bytes)
         problem: BaseException = EOFError("the server ended it early")
         for _ in range(NUM_ATTEMPTS):
             try:
-                data = self._connected().read(num_bytes)
+                data = self._connected(position).read(num_bytes)
             except (OSError, http.client.HTTPException) as error:
                 problem, data = error, b""
             if data:
@@ -193,22 +169,22 @@ class _Ranges(io.RawIOBase):
             self._disconnect()
         raise self._remote.broken(problem)
 
-    def _connected(self) -> http.client.HTTPResponse:
-        """Return a connection that stands at the position."""
-        skip = self._position - self._answer_position
+    def _connected(self, position: int) -> http.client.HTTPResponse:
+        """Return a connection that stands at a position."""
+        skip = position - self._answer_position
         if self._answer is not None and 0 <= skip <= MAX_SKIP_BYTES:
             if skip:
                 self._answer_position += len(self._answer.read(skip))
-            if self._answer_position == self._position:
+            if self._answer_position == position:
                 return self._answer
         self._disconnect()
-        answer = self._remote.request(self._position)
+        answer = self._remote.request(position)
         version = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-        if _served(answer, self._position) != self._size or version != self._remote.version:
+        if _served(answer, position) != self._size or version != self._remote.version:
             answer.close()
             cause = "it changed on the server while it was read"
             raise UnreadableVideo(self._remote.name, cause, "Try again.")
-        self._answer, self._answer_position = answer, self._position
+        self._answer, self._answer_position = answer, position
         return answer
 
     def _disconnect(self) -> None:
