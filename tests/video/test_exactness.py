@@ -1,6 +1,8 @@
 """A part of the corpus, chosen so that each codec, container and case comes up; all of it is read
 by `benchmarks/exactness.py`."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,10 @@ def test_every_frame_is_the_one_it_claims_to_be(tmp_path, name):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not os.environ.get("SORAVEC_TEST_LONG"),
+    reason="the long form: SORAVEC_TEST_LONG=1, or benchmarks/exactness.py",
+)
 @pytest.mark.parametrize("name", sorted(ALL.keys() - {*SUBSET}))
 def test_the_rest_of_the_corpus_is_exact(tmp_path, name):
     path, truth = ALL[name](tmp_path)

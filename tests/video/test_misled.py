@@ -1,6 +1,7 @@
 """Files whose index, flags or beginnings mislead: part of them, the rest where time allows."""
 
 import io
+import os
 import tarfile
 
 import av
@@ -48,6 +49,10 @@ def test_what_misleads_changes_no_frame(tmp_path, name):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not os.environ.get("SORAVEC_TEST_LONG"),
+    reason="the long form: SORAVEC_TEST_LONG=1, or benchmarks/exactness.py",
+)
 @pytest.mark.parametrize("name", sorted(MISLED.keys() - {*SUBSET}))
 def test_nor_does_the_rest(tmp_path, name):
     assert_exact(tmp_path, name, num_random=2)
