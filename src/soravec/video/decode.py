@@ -279,7 +279,8 @@ class PictureSource:
             self._packet_dts = packet.dts
             frames = self._keyframes_of(packet)
             if not frames and following is not None and following.size:
-                frames = self._keyframes_of(packet, following)  # a field of it in each
+                both = self._keyframes_of(packet, following)  # a field of it in each
+                frames = [frame for frame in both if frame.pts == packet.pts]
             yield from frames
 
     def _keyframes_of(self, *packets: "Packet[VideoStream]") -> list[VideoFrame]:
