@@ -182,6 +182,12 @@ class PictureSource:
             return self._scan().end_seconds
         return max(tail, self._scan_packets(tail - 1.0).end_seconds or tail)
 
+    def _is_timed(self) -> bool:
+        """Whether every picture has a time of its own, by the index or by all packets."""
+        if len(self._stream.index_entries) > 1:
+            return index_is_ordered(self._stream)
+        return self._scan().is_timed
+
     def _scan(self) -> Scan:
         """Return what all packets of the file say, read once."""
         if self._scanned is None:
@@ -210,6 +216,8 @@ class PictureSource:
         # the pictures in between tell when a keyframe is shown.
         has_b_frames = self._by_dts and self._stream.codec_context.has_b_frames
         self._alone = self.keyframes_only and not has_b_frames and not self._counts_frames
+        if self._alone and not self._is_timed():
+            self._alone = False
         self._packet_dts: int | None = None
         self._clock: Clock[VideoFrame] = Clock(counting=format_name in _UNTIMED)
         self._decoded = self._decode_alone() if self._alone else self._decode()
