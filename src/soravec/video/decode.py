@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import av
 from av.packet import Packet
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from soravec.errors import UnreadableVideo
@@ -38,6 +38,9 @@ MIN_JUMP_SECONDS = 1.5
 _FLAG_WHAT_LEANS = frozenset({"h264", "hevc", "vvc", "mpeg1video", "mpeg2video"})
 """Codecs whose packets are flagged as keyframes where decoding may begin, though what comes out
 leans on what came before; their decoders know better."""
+
+_MAY_STAND_ALONE = frozenset({PictureType.NONE, PictureType.I})
+"""What a decoder says of a picture that leans on no other, or where it says nothing."""
 
 _BEYOND_SECONDS = 1e8
 """Past the end of any file, three years; within 64 bits at any time base."""
@@ -225,6 +228,10 @@ class PictureSource:
     def _first(self) -> Picture:
         """Decode the first picture, or say why there is none."""
         picture = self._next()
+        if picture is None and self._alone:  # no packet that is called a keyframe is one
+            self._counts_frames = True
+            self._reopen()
+            picture = self._next()
         if picture is not None:
             self._pending.appendleft(picture)
             return picture
@@ -281,7 +288,7 @@ class PictureSource:
         """
         self._error = None
         for packet, following in pairwise(chain(self._packets(), [None])):
-            if packet is None or not packet.size or not packet.is_keyframe:
+            if packet is None or not packet.size or not packet.is_keyframe or packet.is_discard:
                 continue
             self._note_keyframe(packet)
             self._packet_dts = packet.dts
@@ -302,6 +309,8 @@ class PictureSource:
         except DECODER_ERRORS as error:
             self._note_bad(error)
         context.flush_buffers()
+        if any(frame.pict_type not in _MAY_STAND_ALONE for frame in frames):
+            return [frame for frame in frames if frame.key_frame]  # the container's flag is wrong
         return [frame for frame in frames if self._is_key(frame)]
 
     def _note_bad(self, error: BaseException) -> None:
