@@ -14,6 +14,8 @@ SoravecError
 ├── LibraryError          a library that cannot be used
 │   └── LibraryBusy       another process is writing to it
 ├── QueryError            a request that makes no sense         (ValueError)
+├── ManifestError         a list of labelled clips that cannot be used (ValueError)
+├── TrainingError         a configuration or data that cannot be learned from (ValueError)
 ├── WorkerError           a child process that died or overran its deadline
 └── MissingExtra          an optional dependency is not installed (ImportError)
 ```
@@ -21,6 +23,7 @@ SoravecError
 A message says what, where and what to do: `clip.mp4: no video stream (found: audio). ...`
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -86,6 +89,24 @@ class LibraryBusy(LibraryError):
 
 class QueryError(SoravecError, ValueError):
     """A request that makes no sense as it stands."""
+
+
+class ManifestError(SoravecError, ValueError):
+    """A list of labelled clips with rows that cannot be used; names every one of them.
+
+    Args:
+        path: The manifest, as the caller named it.
+        problems: One sentence per bad row, with its number.
+    """
+
+    def __init__(self, path: str | Path, problems: Sequence[str]) -> None:
+        self.path = str(path)
+        self.problems = tuple(problems)
+        super().__init__(f"{path}: " + "; ".join(problems))
+
+
+class TrainingError(SoravecError, ValueError):
+    """A configuration that makes no sense, or data that nothing can be learned from."""
 
 
 class WorkerError(SoravecError):
