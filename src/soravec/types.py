@@ -97,10 +97,15 @@ class Frames:
     """(T, H, W, 3) uint8 RGB."""
     seconds: NDArray[np.float64]
     """(T,) float64 PTS seconds, ascending."""
+    previous: NDArray[np.uint8] | None = None
+    """(T, H, W, 3) uint8 RGB, the picture shown before each frame at the video's own rate, the
+    frame itself where there is none; None unless they were asked for."""
 
     def __post_init__(self) -> None:
         _check("Frames.images", self.images, np.uint8, (None, None, None, 3))
         _check("Frames.seconds", self.seconds, np.float64, (len(self.images),))
+        if self.previous is not None:
+            _check("Frames.previous", self.previous, np.uint8, self.images.shape)
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -213,6 +218,45 @@ class Embedding:
 
     def __post_init__(self) -> None:
         _check("Embedding.vector", self.vector, np.float32, (None,))
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifiedSegment:
+    """One segment and what it is called."""
+
+    start_seconds: float
+    """First instant of the span."""
+    end_seconds: float
+    """First instant after the span."""
+    scores: NDArray[np.float32]
+    """(K,) float32, in the order of the classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a head says of one video."""
+
+    path: str
+    """The file that was read."""
+    classes: tuple[str, ...]
+    """Names of the K classes, or of the targets of a regression."""
+    scores: NDArray[np.float32]
+    """(K,) float32: probabilities, or the targets; the mean over segments, weighted by duration."""
+    segments: tuple[ClassifiedSegment, ...]
+    """At least one, in order of time."""
+
+    def __post_init__(self) -> None:
+        _check("Classification.scores", self.scores, np.float32, (len(self.classes),))
+
+    @property
+    def label(self) -> str:
+        """The class with the highest score."""
+        return self.classes[int(self.scores.argmax())]
+
+    @property
+    def probability(self) -> float:
+        """Its score."""
+        return float(self.scores.max())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from soravec.models.build import build_model
 from soravec.models.cnn import create_network
 from soravec.models.export import export_cnn, export_temporal, load_encoder
 from soravec.models.sora import SoraEncoder
+from soravec.models.temporal import TemporalModel
 from soravec.runtime.config import CnnConfig, ModelConfig, TemporalConfig
 from soravec.runtime.engine import import_openvino
 from soravec.runtime.folder import find_model
@@ -73,35 +74,83 @@ def test_sora_mini_cnn_in_bfloat16_points_the_same_way():
     assert cosines(features, expected).min() >= 0.999
 
 
-@torch.no_grad()
-@pytest.mark.parametrize(("rnn", "layers"), [("gru", 1), ("gru", 2), ("lstm", 1), ("lstm", 2)])
-def test_temporal_agrees_with_pytorch_padded_and_carried(tmp_path, engine, rnn, layers):
-    torch.manual_seed(0)
-    config = ModelConfig(
-        "tiny",
-        CnnConfig("timm/mobilenetv3_small_050", 288, height=32, width=32),
-        TemporalConfig(24, 12, rnn=rnn, hidden_dim=20, num_layers=layers),
-    )
-    encoder = SoraEncoder(config).eval()
-    export_temporal(encoder, tmp_path / "temporal.onnx")
+def padded_series(dim):
+    """Return features, elapsed seconds and mask of three segments, one cut short, one empty."""
     mask = torch.ones(3, 7)
     mask[1, 5:] = 0
     mask[2] = 0
     elapsed = torch.rand(3, 7)
     elapsed[:, 0] = 0
-    state = torch.randn_like(encoder.temporal.initial_state(3))
-    tensors = (torch.randn(3, 7, 288), elapsed, mask, state)
-    expected = encoder.temporal(*tensors)
+    return torch.randn(3, 7, dim), elapsed, mask
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("kind", "layers"), [("gru", 1), ("gru", 2), ("lstm", 1), ("lstm", 2)])
+def test_a_stream_agrees_with_pytorch_padded_and_carried(tmp_path, engine, kind, layers):
+    torch.manual_seed(0)
+    model = TemporalModel(TemporalConfig(24, 12, kind=kind, hidden_dim=20, num_layers=layers), 28)
+    export_temporal(model.eval(), 28, tmp_path / "temporal.onnx")
+    state = torch.randn_like(model.initial_state(3))
+    tensors = (*padded_series(28), state)
+    expected = model(*tensors)
     inputs = dict(zip(INPUTS, (t.numpy() for t in tensors), strict=True))
     for got, wanted in zip(engine(tmp_path / "temporal.onnx", inputs), expected, strict=True):
         np.testing.assert_allclose(got, wanted.numpy(), atol=1e-5)
     carried, readings = state.numpy(), []
     for part in (slice(0, 1), slice(1, 7)):
         chunk = {name: inputs[name][:, part] for name in INPUTS[:3]} | {"state": carried}
-        _, reading, carried = engine(tmp_path / "temporal.onnx", chunk)
+        _, reading, motion, carried = engine(tmp_path / "temporal.onnx", chunk)
         readings.append(reading)
-    np.testing.assert_allclose(np.concatenate(readings, 1), expected[1].numpy(), atol=1e-5)
-    np.testing.assert_allclose(carried, expected[2].numpy(), atol=1e-5)
+    np.testing.assert_allclose(np.concatenate(readings, 1), expected.reading, atol=1e-5)
+    np.testing.assert_allclose(motion[:1], expected.motion[:1], atol=1e-5)
+    np.testing.assert_allclose(carried, expected.new_state.numpy(), atol=1e-5)
+
+
+WHOLE = [
+    {"kind": "mean"},
+    {"kind": "statistics"},
+    {"kind": "gru", "bidirectional": True, "pooling": "mean", "num_layers": 2},
+    {"kind": "lstm", "bidirectional": True, "pooling": "attention"},
+    {"kind": "gru", "statistics": True, "differences": True, "pooling": "last"},
+    {"kind": "transformer", "hidden_dim": 64, "num_layers": 2, "pooling": "attention"},
+    {"kind": "transformer", "hidden_dim": 32, "pooling": "mean", "statistics": True},
+]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("options", WHOLE, ids=lambda options: "-".join(map(str, options.values())))
+def test_a_reader_of_whole_segments_agrees_with_pytorch(tmp_path, engine, options):
+    torch.manual_seed(0)
+    config = TemporalConfig(24, 12, **{"hidden_dim": 20, **options})
+    assert not config.streaming
+    model = TemporalModel(config, 28, appearance_features=20).eval()
+    export_temporal(model, 28, tmp_path / "temporal.onnx")
+    features, elapsed, mask = padded_series(28)
+    expected = model(features, elapsed, mask)
+    inputs = {"features": features, "elapsed_seconds": elapsed, "mask": mask}
+    appearance, motion = engine(
+        tmp_path / "temporal.onnx", {name: tensor.numpy() for name, tensor in inputs.items()}
+    )
+    np.testing.assert_allclose(appearance, expected.appearance, atol=1e-5)
+    np.testing.assert_allclose(motion[:2], expected.motion[:2], atol=1e-5)
+    assert np.isfinite(motion).all()  # the empty one, which only pads a batch
+    alone = model(features[1:2, :5], elapsed[1:2, :5], mask[1:2, :5])
+    np.testing.assert_allclose(expected.motion[1:2], alone.motion, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_cnn_reads_differences_in_both_engines(tmp_path, engine):
+    torch.manual_seed(0)
+    cnn = CnnConfig("timm/mobilenetv3_small_050", 576, height=32, width=32, motion="difference")
+    encoder = SoraEncoder(ModelConfig("tiny", cnn, TemporalConfig(24, 12))).eval()
+    export_cnn(encoder, tmp_path / "cnn.onnx")
+    frames, previous = pictures(3, cnn), pictures(3, cnn, seed=1)
+    previous[0] = frames[0]
+    (features,) = engine(tmp_path / "cnn.onnx", {"frames": frames, "previous": previous})
+    expected = encoder.cnn(torch.from_numpy(frames), torch.from_numpy(previous)).numpy()
+    np.testing.assert_allclose(features, expected, atol=2e-4 * np.abs(expected).max())
+    still, moving = features[:2, 288:]
+    assert not np.allclose(still, moving)
 
 
 @torch.no_grad()

@@ -11,8 +11,9 @@ from soravec.models import export
 from soravec.models.build import build_model
 from soravec.models.cnn import FrameCnn, create_network
 from soravec.models.export import load_encoder, round_weights, save_model
-from soravec.models.rnn import TemporalModel, encode_time
+from soravec.models.rnn import encode_time
 from soravec.models.sora import SoraEncoder
+from soravec.models.temporal import TemporalModel
 from soravec.runtime.config import CnnConfig, ModelConfig, TemporalConfig
 from soravec.runtime.folder import find_model
 
@@ -30,13 +31,13 @@ def tiny_config(**temporal):
 def without_onnx(monkeypatch):
     """Write empty graphs: what a test of weights and identities needs not wait for."""
     for name in ("export_cnn", "export_temporal"):
-        monkeypatch.setattr(export, name, lambda encoder, path: path.write_bytes(b""))
+        monkeypatch.setattr(export, name, lambda *args: args[-1].write_bytes(b""))
 
 
 @pytest.fixture(scope="module", params=["gru", "lstm"])
 def temporal(request):
     torch.manual_seed(0)
-    config = TemporalConfig(8, 6, rnn=request.param, hidden_dim=10, num_layers=2)
+    config = TemporalConfig(8, 6, kind=request.param, hidden_dim=10, num_layers=2)
     return TemporalModel(config, 16).eval()
 
 
@@ -89,11 +90,13 @@ def test_chunks_with_carried_state_equal_one_pass(temporal):
     whole = temporal(features, elapsed, mask, state)
     parts = []
     for part in (slice(0, 4), slice(4, 5), slice(5, 11)):
-        *outputs, state = temporal(features[:, part], elapsed[:, part], mask[:, part], state)
-        parts.append(outputs)
+        read = temporal(features[:, part], elapsed[:, part], mask[:, part], state)
+        state = read.new_state
+        parts.append(read)
     for index in range(2):
         assert torch.allclose(torch.cat([p[index] for p in parts], 1), whole[index], atol=1e-6)
-    assert torch.allclose(state, whole[2], atol=1e-6)
+    assert torch.allclose(parts[-1].motion, whole.motion, atol=1e-6)
+    assert torch.allclose(state, whole.new_state, atol=1e-6)
 
 
 @torch.no_grad()
@@ -102,11 +105,12 @@ def test_padding_changes_nothing_and_reads_as_zero(temporal):
     mask[0, 4:] = 0
     mask[2] = 0
     before = torch.randn_like(temporal.initial_state(3))
-    appearance, reading, after = temporal(features, elapsed, mask, before)
+    appearance, reading, motion, after = temporal(features, elapsed, mask, before)
     alone = temporal(features[:1, :4], elapsed[:1, :4], mask[:1, :4], before[:, :1])
     assert torch.allclose(appearance[:1, :4], alone[0], atol=1e-6)
     assert torch.allclose(reading[:1, :4], alone[1], atol=1e-6)
-    assert torch.allclose(after[:, :1], alone[2], atol=1e-6)
+    assert torch.allclose(motion[:1], alone.motion, atol=1e-6)
+    assert torch.allclose(after[:, :1], alone.new_state, atol=1e-6)
     assert torch.allclose(after[:, 2], before[:, 2], atol=1e-6)
     assert not appearance[0, 4:].any()
     assert not reading[0, 4:].any()
@@ -116,7 +120,7 @@ def test_padding_changes_nothing_and_reads_as_zero(temporal):
 def test_appearance_is_unit_length_and_identity_where_sizes_agree():
     model = TemporalModel(TemporalConfig(16, 6, hidden_dim=10), 16).eval()
     features, elapsed, mask = series(2, 3)
-    appearance, _, _ = model(features, elapsed, mask, model.initial_state(2))
+    appearance = model(features, elapsed, mask).appearance
     assert torch.allclose(appearance, torch.nn.functional.normalize(features, dim=-1), atol=1e-6)
 
 

@@ -8,8 +8,9 @@ import pytest
 import soravec
 from soravec.data.generated import SCENES, Motion, render
 from soravec.errors import MissingExtra, ModelError, QueryError
-from soravec.runtime.encoder import Encoder, frames_of_segment
+from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import choose_engine
+from soravec.runtime.frames import frames_of_segment
 from soravec.types import FrameFeatures
 from soravec.video import VideoWriter
 

@@ -13,7 +13,7 @@ import torch
 
 from soravec.errors import ModelError
 from soravec.models.cnn import FrameCnn
-from soravec.models.rnn import TemporalModel
+from soravec.models.temporal import TemporalModel
 from soravec.runtime.config import CnnConfig, TemporalConfig
 from soravec.training.distill import DistillConfig, distill, schedule
 from soravec.training.losses import contrast_loss, distillation_loss, embedding_loss

@@ -257,3 +257,17 @@ def test_a_thousand_times_a_second_each_comes_once(read, tmp_path):
     got = read(tmp_path / "fast.mp4", EveryFrame())
     assert numbers_of(got.images) == list(range(20))
     assert np.all(np.diff(got.seconds) > 0)
+
+
+@pytest.mark.parametrize("fps", [1.0, 8.0, 100.0])
+def test_previous_pictures_are_those_before_at_the_native_rate(numbered_video, fps):
+    with VideoReader(numbered_video) as reader:
+        batches = list(reader.read(AtRate(fps), with_previous=True, batch_size=5))
+    images = np.concatenate([batch.images for batch in batches])
+    previous = np.concatenate([batch.previous for batch in batches])
+    numbers = [number_of(image) for image in images]
+    before = [number_of(image) for image in previous]
+    assert before == [max(number - 1, 0) for number in numbers]
+    with VideoReader(numbered_video) as reader:
+        plain = np.concatenate([batch.images for batch in reader.read(AtRate(fps))])
+    np.testing.assert_array_equal(images, plain)

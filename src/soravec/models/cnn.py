@@ -36,18 +36,25 @@ class FrameCnn(nn.Module):
         )
         self.register_buffer("std", torch.tensor(config.std).view(3, 1, 1) * 255, persistent=False)
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, previous: Tensor | None = None) -> Tensor:
         """Return one feature vector per picture.
 
         Args:
             frames: (B, H, W, 3) uint8 RGB, already of the size in `config`.
+            previous: (B, H, W, 3) uint8 RGB, the pictures shown just before them; needed where
+                `config.motion` is `difference`.
 
         Returns:
-            (B, C) float32.
+            (B, C) float32: of the frame, then of its difference to the one before, if that is read.
         """
         images = frames.permute(0, 3, 1, 2).to(torch.float32)  # (B, 3, H, W)
-        images = (images - self.mean) / self.std
-        return self.read(images)
+        features = self.read((images - self.mean) / self.std)
+        if self.config.motion == "none":
+            return features
+        assert previous is not None
+        change = images - previous.permute(0, 3, 1, 2).to(torch.float32)  # (B, 3, H, W)
+        grey = (127.5 + self.config.motion_gain * change / 2).clamp(0, 255)
+        return torch.cat([features, self.read((grey - self.mean) / self.std)], dim=-1)
 
     def read(self, images: Tensor) -> Tensor:
         """Return features (B, C) of already normalised pictures (B, 3, H, W)."""

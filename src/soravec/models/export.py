@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from soravec import __version__
 from soravec.errors import ModelError
 from soravec.models.sora import SoraEncoder
+from soravec.models.temporal import Reading, TemporalModel
 from soravec.runtime.config import ModelConfig, write_config
 from soravec.runtime.folder import (
     CARD_FILE,
@@ -51,7 +52,7 @@ def save_model(encoder: SoraEncoder, folder: Path, *, card: str, half: bool = Tr
     save_file(dict(weights), folder / WEIGHTS_FILE)
     (folder / WEIGHTS_FILE).chmod(0o644)  # it is written for its owner alone
     export_cnn(encoder, folder / CNN_FILE)
-    export_temporal(encoder, folder / TEMPORAL_FILE)
+    export_temporal(encoder.temporal, encoder.config.cnn.feature_dim, folder / TEMPORAL_FILE)
     feature_id = feature_identity(_under(weights, _CNN), encoder.config.cnn)
     space_id = space_identity(feature_id, _under(weights, _TEMPORAL), encoder.config.temporal)
     names = (WEIGHTS_FILE, CNN_FILE, TEMPORAL_FILE)
@@ -106,22 +107,46 @@ def round_weights(encoder: SoraEncoder, *, half: bool) -> Mapping[str, NDArray[n
 
 
 def export_cnn(encoder: SoraEncoder, path: Path) -> None:
-    """Write `cnn.onnx`: `frames` uint8 (B, H, W, 3) to `features` float32 (B, C)."""
+    """Write `cnn.onnx`: `frames` uint8 (B, H, W, 3) to `features` float32 (B, C).
+
+    A CNN that reads differences also takes `previous`, the pictures before them, of equal shape.
+    """
     cnn = encoder.config.cnn
     frames = torch.zeros(2, cnn.height, cnn.width, 3, dtype=torch.uint8)
-    _export(encoder.cnn, path, {"frames": (frames, {0: "B"})}, ["features"])
+    inputs = {"frames": (frames, {0: "B"})}
+    if cnn.motion != "none":
+        inputs["previous"] = (frames.clone(), {0: "B"})
+    _export(encoder.cnn, path, inputs, ["features"])
 
 
-def export_temporal(encoder: SoraEncoder, path: Path) -> None:
-    """Write `temporal.onnx`; inputs and outputs are those of `TemporalModel.forward`."""
+def export_temporal(temporal: TemporalModel, feature_dim: int, path: Path) -> None:
+    """Write `temporal.onnx`; inputs and outputs are those of `TemporalModel.forward`.
+
+    A model that is not streaming takes no `state`, and gives `appearance` and `motion` alone.
+    """
     mask = torch.ones(2, 5)
     inputs = {
-        "features": (torch.randn(2, 5, encoder.config.cnn.feature_dim), {0: "B", 1: "T"}),
+        "features": (torch.randn(2, 5, feature_dim), {0: "B", 1: "T"}),
         "elapsed_seconds": (mask * 0.5, {0: "B", 1: "T"}),
         "mask": (mask, {0: "B", 1: "T"}),
-        "state": (encoder.temporal.initial_state(2), {1: "B"}),
     }
-    _export(encoder.temporal, path, inputs, ["appearance", "reading", "new_state"])
+    if not temporal.config.streaming:
+        _export(_WholeSegments(temporal), path, inputs, ["appearance", "motion"])
+        return
+    inputs["state"] = (temporal.initial_state(2), {1: "B"})
+    _export(temporal, path, inputs, ["appearance", "reading", "motion", "new_state"])
+
+
+class _WholeSegments(nn.Module):
+    """A temporal model without the outputs that only a stream needs."""
+
+    def __init__(self, temporal: TemporalModel) -> None:
+        super().__init__()
+        self.temporal = temporal
+
+    def forward(self, features: Tensor, elapsed: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        read: Reading = self.temporal(features, elapsed, mask)
+        return read.appearance, read.motion
 
 
 def _under(

@@ -1,87 +1,71 @@
-"""The RNN that reads frame features in time, and the projection of appearance."""
+"""Recurrent reading of a series, with cells that stand still at padding; how time is told."""
 
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-
-from soravec.runtime.config import TemporalConfig
 
 SHORTEST_SECONDS = 1e-3
 LONGEST_SECONDS = 1e3
 _HOLD = 100.0  # a gate this far open or shut is exactly 1 or 0 in float32
 
 
-class TemporalModel(nn.Module):
-    """Project every frame's features, and read them in order.
+class RecurrentReader(nn.Module):
+    """Layers of GRU or LSTM cells, one way or both.
 
-    Both parts see features of unit length. The RNN sees them standardised, with two numbers about
-    time: the logarithm of the seconds since the previous frame, and 1 for the first frame of a
-    segment (one whose elapsed time is 0), for which the logarithm is given as 0.
-
-    The recurrent part of LRCN (Donahue et al., "Long-term Recurrent Convolutional Networks for
-    Visual Recognition and Description", 2015, https://arxiv.org/abs/1411.4389); departures are
-    listed at `soravec.models.sora.SoraEncoder`.
+    Read both ways, the two halves of each layer's output are joined, as in Graves and Schmidhuber,
+    "Framewise Phoneme Classification with Bidirectional LSTM", 2005.
 
     Args:
-        config: Sizes and kind of the cell.
-        feature_dim: Length C of a frame's feature vector.
+        kind: The cell.
+        input_dim: Width of what it reads.
+        hidden_dim: Width H of each direction's state.
+        num_layers: Layers L, each reading the one before.
+        bidirectional: Whether to read backwards too.
     """
 
-    feature_mean: Tensor
-    feature_scale: Tensor
-
-    def __init__(self, config: TemporalConfig, feature_dim: int) -> None:
+    def __init__(
+        self,
+        kind: Literal["gru", "lstm"],
+        input_dim: int,
+        hidden_dim: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+    ) -> None:
         super().__init__()
-        self.config = config
-        same = config.appearance_dim == feature_dim
-        self.projection: nn.Module = (
-            nn.Identity() if same else nn.Linear(feature_dim, config.appearance_dim)
+        self.output_dim = hidden_dim * (2 if bidirectional else 1)
+        widths = [input_dim, *[self.output_dim] * (num_layers - 1)]
+        self.layers = nn.ModuleList(RecurrentLayer(kind, width, hidden_dim) for width in widths)
+        self.backward_layers = nn.ModuleList(
+            RecurrentLayer(kind, width, hidden_dim) for width in widths if bidirectional
         )
-        self.register_buffer("feature_mean", torch.zeros(feature_dim))
-        self.register_buffer("feature_scale", torch.full((feature_dim,), feature_dim**0.5))
-        widths = [feature_dim + 2, *[config.hidden_dim] * (config.num_layers - 1)]
-        self.layers = nn.ModuleList(
-            RecurrentLayer(config.rnn, width, config.hidden_dim) for width in widths
-        )
-        self.readout = nn.Linear(config.hidden_dim, config.motion_dim)
-
-    @property
-    def state_dim(self) -> int:
-        """Length S of one layer's state."""
-        return self.config.hidden_dim * (2 if self.config.rnn == "lstm" else 1)
+        self._state_shape = num_layers, hidden_dim * (2 if kind == "lstm" else 1)
 
     def initial_state(self, batch: int) -> Tensor:
         """Return the state before the first frame: zeros, (L, B, S)."""
-        return torch.zeros(self.config.num_layers, batch, self.state_dim)
+        num_layers, state_dim = self._state_shape
+        return torch.zeros(num_layers, batch, state_dim)
 
-    def forward(
-        self, features: Tensor, elapsed_seconds: Tensor, mask: Tensor, state: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return appearance and reading of every frame, and the state after the last one.
+    def forward(self, series: Tensor, mask: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs (B, T, H or 2 H) and the forward state (L, B, S) after a series (B, T, I).
 
         Args:
-            features: (B, T, C) float32, as the CNN gave them.
-            elapsed_seconds: (B, T) time since the previous frame, 0 for the first of a segment.
+            series: What is read.
             mask: (B, T) 1 for a frame, 0 for padding, which stands only at the end.
             state: (L, B, S) before the first frame; for an LSTM output and cell, concatenated.
-
-        Returns:
-            `appearance` (B, T, A), unit length, and `reading` (B, T, M), both 0 at padding;
-            `new_state` (L, B, S) after the last frame, which is `state` where there is none.
         """
-        unit = F.normalize(features, dim=-1)  # (B, T, C)
-        present = mask.unsqueeze(-1)  # (B, T, 1)
-        appearance = F.normalize(self.projection(unit), dim=-1) * present  # (B, T, A)
-        standard = (unit - self.feature_mean) * self.feature_scale
-        series = torch.cat([standard, encode_time(elapsed_seconds)], dim=-1)  # (B, T, C + 2)
-        states = []
-        for layer, before in zip(self.layers, state.unbind(0), strict=True):
-            series, after = layer(series, mask, before)  # (B, T, H), (B, S)
-            states.append(after)
-        reading = self.readout(series) * present  # (B, T, M)
-        return appearance, reading, torch.stack(states)
+        after = []
+        for number, layer in enumerate(self.layers):
+            outputs, last = layer(series, mask, state[number])  # (B, T, H), (B, S)
+            after.append(last)
+            if self.backward_layers:
+                # Padding comes first here, and leaves the initial state as it is.
+                nothing = torch.zeros_like(state[number])
+                back, _ = self.backward_layers[number](series.flip(1), mask.flip(1), nothing)
+                outputs = torch.cat([outputs, back.flip(1)], dim=-1)  # (B, T, 2 H)
+            series = outputs
+        return series, torch.stack(after)
 
 
 class RecurrentLayer(nn.Module):

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soravec.models.cnn import FrameCnn
-from soravec.models.rnn import TemporalModel
-from soravec.runtime.config import ModelConfig
+from soravec.models.temporal import Reading, TemporalModel
+from soravec.runtime.config import ModelConfig, TemporalConfig
 
 
 class SoraEncoder(nn.Module):
@@ -30,43 +30,40 @@ class SoraEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.cnn = cnn or FrameCnn(config.cnn)
-        self.temporal = TemporalModel(config.temporal, config.cnn.feature_dim)
+        self.temporal = TemporalModel(
+            config.temporal,
+            config.cnn.feature_dim,
+            appearance_features=config.cnn.appearance_features,
+        )
 
-    def forward(self, frames: Tensor, elapsed_seconds: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self,
+        frames: Tensor,
+        elapsed_seconds: Tensor,
+        mask: Tensor,
+        previous: Tensor | None = None,
+    ) -> Tensor:
         """Return one vector per segment.
 
         Args:
             frames: (B, T, H, W, 3) uint8 RGB.
             elapsed_seconds: (B, T) time since the previous frame, 0 for the first.
             mask: (B, T) 1 for a frame, 0 for padding, which stands only at the end.
+            previous: (B, T, H, W, 3) uint8 RGB, the picture before each frame at the video's own
+                rate, for a CNN that reads differences.
 
         Returns:
             (B, D) float32 of unit length, appearance before motion.
         """
         batch, steps = mask.shape
-        features = self.cnn(frames.flatten(0, 1)).view(batch, steps, -1)  # (B, T, C)
-        state = self.temporal.initial_state(batch).to(features)
-        appearance, reading, _ = self.temporal(features, elapsed_seconds, mask, state)
-        return self.join(appearance, reading, mask)
-
-    def join(self, appearance: Tensor, reading: Tensor, mask: Tensor) -> Tensor:
-        """Return segment vectors (B, D) from what the temporal model gave for every frame.
-
-        Args:
-            appearance: (B, T, A), 0 at padding.
-            reading: (B, T, M), 0 at padding.
-            mask: (B, T).
-        """
-        weight = self.config.temporal.motion_weight
-        pooled = F.normalize(appearance.sum(dim=1), dim=-1)  # (B, A); a mean has the same direction
-        motion = pool_reading(reading, mask, self.config.temporal.pooling)  # (B, M)
-        return torch.cat([(1 - weight) ** 0.5 * pooled, weight**0.5 * motion], dim=-1)  # (B, D)
+        before = None if previous is None else previous.flatten(0, 1)
+        features = self.cnn(frames.flatten(0, 1), before).view(batch, steps, -1)  # (B, T, C)
+        return join(self.temporal(features, elapsed_seconds, mask), self.config.temporal)
 
 
-def pool_reading(reading: Tensor, mask: Tensor, pooling: str) -> Tensor:
-    """Return the unit-length motion (B, M) of readings (B, T, M): the last one, or their mean."""
-    if pooling == "mean":
-        return F.normalize(reading.sum(dim=1), dim=-1)  # 0 at padding, and scale does not matter
-    last = (mask.sum(dim=1).to(torch.int64) - 1).clamp(min=0).view(-1, 1, 1)
-    chosen = reading.gather(1, last.expand(-1, 1, reading.shape[2])).squeeze(1)  # (B, M)
-    return F.normalize(chosen, dim=-1)
+def join(reading: Reading, config: TemporalConfig) -> Tensor:
+    """Return segment vectors (B, D): `concat(sqrt(1-w) * appearance, sqrt(w) * motion)`."""
+    weight = config.motion_weight
+    pooled = F.normalize(reading.appearance.sum(dim=1), dim=-1)  # (B, A), the direction of the mean
+    parts = [(1 - weight) ** 0.5 * pooled, weight**0.5 * reading.motion]
+    return torch.cat(parts, dim=-1)  # (B, D)

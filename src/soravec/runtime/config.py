@@ -9,11 +9,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from soravec.errors import ModelError
+from soravec.errors import ModelError, TrainingError
 
 FORMAT_VERSION = 1
+
+TemporalKind = Literal["mean", "statistics", "gru", "lstm", "transformer"]
+Pooling = Literal["last", "mean", "attention"]
 
 T = TypeVar("T")
 
@@ -38,30 +42,58 @@ class CnnConfig:
     """Subtracted from RGB in [0, 1]; done inside `cnn.onnx`, which takes uint8."""
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     """Divides afterwards; inside `cnn.onnx` too."""
+    motion: Literal["none", "difference"] = "none"
+    """`difference`: the network also reads how each frame differs from the one before it at the
+    video's own rate, and its features of that follow those of the frame."""
+    motion_gain: float = 2.0
+    """How far a difference is stretched before it is read; unused without one."""
+
+    @property
+    def appearance_features(self) -> int:
+        """How many of the features, the first ones, are of the frame itself."""
+        return self.feature_dim if self.motion == "none" else self.feature_dim // 2
 
 
 @dataclass(frozen=True, slots=True)
 class TemporalConfig:
-    """The projection of appearance, and the RNN that reads features in time."""
+    """The projection of appearance, and the temporal model that reads features in time."""
 
     appearance_dim: int
     """Length A of the projected features."""
     motion_dim: int
-    """Length M of the RNN's reading."""
-    rnn: Literal["gru", "lstm"] = "gru"
-    """The recurrent cell."""
+    """Length M of the temporal model's reading."""
+    kind: TemporalKind = "gru"
+    """`mean` and `statistics` are blind to order; the others read it."""
     hidden_dim: int = 256
-    """Width of the RNN's state."""
+    """Width of the RNN's state, or of the Transformer."""
     num_layers: int = 1
-    """Recurrent layers."""
+    """Recurrent or Transformer layers."""
+    bidirectional: bool = False
+    """Whether an RNN also reads backwards; such a model cannot follow a stream."""
+    differences: bool = False
+    """Whether each frame's features come with their change since the frame before."""
+    statistics: bool = False
+    """Whether the statistics over time stand beside what was read."""
     motion_weight: float = 0.0
-    """`w` in [0, 1): the share of motion in an inner product; 0 where the RNN is untrained."""
-    pooling: Literal["last", "mean"] = "last"
-    """Which reading speaks for a segment: that of its last frame, or the mean over its frames."""
+    """`w` in [0, 1): the share of motion in an inner product; 0 where the model is untrained."""
+    pooling: Pooling = "last"
+    """How the states of a segment become one: that of its last frame, their mean, or attention."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.motion_weight < 1:
             raise ModelError(f"motion_weight must lie in [0, 1), not {self.motion_weight}")
+        if self.bidirectional and not self.recurrent:
+            raise ModelError(f"bidirectional belongs to gru and lstm, not to {self.kind}")
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether the model is an RNN."""
+        return self.kind in ("gru", "lstm")
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the model gives a reading at every frame, and a state to go on from."""
+        return self.recurrent and not (self.bidirectional or self.statistics or self.differences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +167,23 @@ def write_config(config: ModelConfig, path: Path) -> None:
     path.write_text(json.dumps(asdict(config), indent=2) + "\n", encoding="utf-8")
 
 
-def from_dict(kind: type[T], raw: Mapping[str, Any], *, where: str) -> T:
+def from_dict(
+    kind: type[T],
+    raw: Mapping[str, Any],
+    *,
+    where: str,
+    error: type[ModelError | TrainingError] = ModelError,
+) -> T:
     """Return a dataclass of `kind` made from `raw`, nested dataclasses included.
 
     Args:
         kind: A dataclass.
         raw: Its fields by name.
         where: Names the source in an error.
+        error: What is raised.
 
     Raises:
-        ModelError: A key is unknown or missing.
+        ModelError: A key is unknown or missing, or a value is of another type; or `error`.
     """
     hints = get_type_hints(kind)
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # T is a dataclass by contract
@@ -153,13 +192,38 @@ def from_dict(kind: type[T], raw: Mapping[str, Any], *, where: str) -> T:
         if key not in names:
             near = get_close_matches(key, names, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
-            raise ModelError(f"{where}: unknown key '{key}'; {hint}")
+            raise error(f"{where}: unknown key '{key}'; {hint}")
         hint_type = hints[key]
         if is_dataclass(hint_type) and isinstance(value, Mapping):
-            values[key] = from_dict(hint_type, value, where=f"{where}: {key}")  # type: ignore[arg-type]
-        else:
-            values[key] = tuple(value) if isinstance(value, list) else value
+            values[key] = from_dict(hint_type, value, where=f"{where}: {key}", error=error)  # type: ignore[arg-type]
+            continue
+        if problem := _misfit(value, hint_type):
+            raise error(f"{where}: {key} is {value!r}, but {problem}")
+        values[key] = tuple(value) if isinstance(value, list) else value
     try:
         return kind(**values)
-    except TypeError as error:
-        raise ModelError(f"{where}: {error}") from error
+    except (TypeError, error) as problem:
+        raise error(f"{where}: {problem}") from problem
+
+
+def _misfit(value: object, wanted: Any) -> str:  # noqa: ANN401  # a type, as annotations hold it
+    """Return what a field takes, where `value` is not of it; an empty text where it is."""
+    origin, arguments = get_origin(wanted), get_args(wanted)
+    if origin is Literal:
+        return "" if value in arguments else f"must be one of {', '.join(map(str, arguments))}"
+    if origin in (UnionType, Union):
+        options = [_misfit(value, option) for option in arguments]
+        return "" if "" in options else " or ".join(filter(None, options))
+    if origin is tuple:
+        inner = arguments[0]
+        fits = isinstance(value, list | tuple) and not any(_misfit(one, inner) for one in value)
+        fixed = arguments[-1] is not Ellipsis
+        right = fits and (not fixed or len(value) == len(arguments))  # type: ignore[arg-type]
+        return "" if right else f"must be a list of {len(arguments) if fixed else ''} values"
+    if wanted is type(None):
+        return "" if value is None else "null"
+    if not isinstance(wanted, type) or is_dataclass(wanted):
+        return "must be a group of keys" if is_dataclass(wanted) else ""
+    admitted = (int, float) if wanted is float else wanted
+    fits = isinstance(value, admitted) and (wanted is bool or not isinstance(value, bool))
+    return "" if fits else f"must be of type {wanted.__name__}"

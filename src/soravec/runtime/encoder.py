@@ -1,7 +1,7 @@
 """Video to vectors: decode, CNN, RNN, without PyTorch."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -13,8 +13,18 @@ from numpy.typing import NDArray
 from soravec.errors import ModelError, QueryError
 from soravec.runtime.engine import EngineName, Graph, Precision, open_graph
 from soravec.runtime.folder import ModelFolder, find_model
+from soravec.runtime.frames import BATCH_FRAMES, fixed_batches, frames_of_segment
+from soravec.runtime.heads import Head, read_head
 from soravec.runtime.vectors import compose, mean_vector, normalise
-from soravec.types import Embedding, FrameFeatures, Frames, Segment, Shots, VideoInfo
+from soravec.types import (
+    Classification,
+    Embedding,
+    FrameFeatures,
+    Frames,
+    Segment,
+    Shots,
+    VideoInfo,
+)
 from soravec.video import (
     AtRate,
     AtSeconds,
@@ -31,7 +41,6 @@ Sampling = Literal["auto", "uniform", "keyframes"]
 """`auto` is `uniform` for now: the one that loses nothing."""
 Float = NDArray[np.float32]
 
-BATCH_FRAMES = 16
 BATCH_SEGMENTS = 32
 IMAGE_SECONDS = 1.0
 """Nominal length of the one segment of a still picture."""
@@ -100,6 +109,11 @@ class Encoder:
         return self.config.dim
 
     @property
+    def reads_differences(self) -> bool:
+        """Whether the CNN also reads how a frame differs from the one before it."""
+        return self.config.cnn.motion != "none"
+
+    @property
     def running(self) -> tuple[str, str]:
         """Engine and precision of the CNN; empty texts until it has run."""
         return (self._cnn.engine, self._cnn.precision) if self._cnn else ("", "")
@@ -138,6 +152,62 @@ class Encoder:
             fps=fps,
         )
         return self.embed_features(features)
+
+    def classify(
+        self,
+        source: VideoSource | Place,
+        *,
+        head: str | None = None,
+        start_seconds: float | None = None,
+        end_seconds: float | None = None,
+        allow_urls: bool = False,
+        fps: float | None = None,
+    ) -> Classification:
+        """Return what a video, or a span of it, is called, whole and segment by segment.
+
+        Args:
+            source: What to read, as for `embed`.
+            head: The name of one of the model's heads; None means its only one.
+            start_seconds: Where the span begins; None means the beginning.
+            end_seconds: Where it ends; None means the end.
+            allow_urls: Whether http and https URLs are opened.
+            fps: Frames per second of a folder of frames; None for what it states, else 25.
+
+        Raises:
+            ModelError: The model has no such head.
+            VideoError: The file cannot be used.
+        """
+        chosen = self.head(head)
+        embedding = self.embed(
+            source,
+            start_seconds=start_seconds,
+            end_seconds=end_seconds,
+            allow_urls=allow_urls,
+            fps=fps,
+        )
+        return chosen.classify(embedding)
+
+    def head(self, name: str | None = None) -> Head:
+        """Return one of the model's heads; None means its only one.
+
+        Raises:
+            ModelError: There is no such head, or several to choose from.
+        """
+        return read_head(self.folder.path, name)
+
+    def sampled(
+        self, *, fps: float | None = None, segment_seconds: float | None = None
+    ) -> "Encoder":
+        """Return the same model, reading at another rate or in other segments."""
+        given = {"fps": fps, "segment_seconds": segment_seconds}
+        wanted = {name: value for name, value in given.items() if value is not None}
+        config = replace(self.config, sampling=replace(self.config.sampling, **wanted))
+        return Encoder(
+            replace(self.folder, config=config),
+            engine=self.engine,
+            precision=self.precision,
+            num_threads=self.num_threads,
+        )
 
     def embed_image(self, path: str | Path) -> Embedding:
         """Return a still picture as an embedding of one segment, its motion part zero.
@@ -213,6 +283,7 @@ class Encoder:
                 batch_size=BATCH_FRAMES,
                 start_seconds=start_seconds,
                 end_seconds=end_seconds,
+                with_previous=self.reads_differences,
             )
             for frames in stream:
                 features.append(self.features(frames))
@@ -235,7 +306,10 @@ class Encoder:
         return result if sampling == "keyframes" else self._with_missing_middles(place, fps, result)
 
     def features(self, frames: Frames) -> NDArray[np.float16]:
-        """Return the features (T, C) float16 of frames that have the model's input size."""
+        """Return the features (T, C) float16 of frames that have the model's input size.
+
+        Frames without `previous` stand still, to a CNN that reads differences.
+        """
         if self._cnn is None:
             shape = BATCH_FRAMES, self.config.cnn.height, self.config.cnn.width, 3
             self._cnn = open_graph(
@@ -245,7 +319,11 @@ class Encoder:
                 num_threads=self.num_threads,
                 fixed_shape=shape,
             )
-        parts = [self._run_cnn(batch) for batch in _fixed_batches(frames.images)]
+        batches = [fixed_batches(frames.images)]
+        if self.reads_differences:
+            previous = frames.images if frames.previous is None else frames.previous
+            batches.append(fixed_batches(previous))
+        parts = [self._run_cnn(*pair) for pair in zip(*batches, strict=True)]
         features = np.concatenate(parts)[: len(frames)]
         if not np.isfinite(features).all():
             raise ModelError(
@@ -281,10 +359,11 @@ class Encoder:
             recipe=features.recipe,
         )
 
-    def _run_cnn(self, images: NDArray[np.uint8]) -> NDArray[np.float16]:
+    def _run_cnn(self, *pictures: NDArray[np.uint8]) -> NDArray[np.float16]:
         assert self._cnn is not None
+        inputs = dict(zip(("frames", "previous"), pictures, strict=False))
         with np.errstate(over="ignore"):  # an overflow becomes infinite, which the caller reports
-            return self._cnn.run({"frames": images})["features"].astype(np.float16)
+            return self._cnn.run(inputs)["features"].astype(np.float16)
 
     def _with_missing_middles(
         self, place: Place, fps: float | None, features: FrameFeatures
@@ -300,7 +379,13 @@ class Encoder:
             return features
         size = self.config.cnn.height, self.config.cnn.width
         with VideoReader(place, fps=fps) as video:
-            batches = list(video.read(AtSeconds(tuple(empty)), size=size, fit=self.config.cnn.fit))
+            stream = video.read(
+                AtSeconds(tuple(empty)),
+                size=size,
+                fit=self.config.cnn.fit,
+                with_previous=self.reads_differences,
+            )
+            batches = list(stream)
         extra = [(self.features(b), b.seconds) for b in batches]
         seconds = np.concatenate([features.seconds, *(s for _, s in extra)])
         values = np.concatenate([features.features, *(f for f, _ in extra)])
@@ -343,24 +428,22 @@ class Encoder:
             mask[row, : len(frames)] = 1
         readings = self.run_temporal(inputs, elapsed, mask)
         appearance = normalise((readings["appearance"] * mask[:, :, None]).sum(axis=1))
-        if self.config.temporal.pooling == "mean":
-            return appearance, normalise((readings["reading"] * mask[:, :, None]).sum(axis=1))
-        last = np.array([len(frames) - 1 for frames in members])
-        return appearance, normalise(readings["reading"][np.arange(len(members)), last])
+        return appearance, readings["motion"]
 
     def run_temporal(
         self, features: Float, elapsed_seconds: Float, mask: Float, state: Float | None = None
     ) -> dict[str, Float]:
-        """Return one run of projection and RNN.
+        """Return one run of projection and temporal model.
 
         Args:
             features: (B, T, C).
             elapsed_seconds: (B, T) seconds since the previous frame, 0 at a segment's first.
             mask: (B, T), 1 for a frame, 0 for padding, which stands at the end only.
-            state: (L, B, S) from an earlier run; None starts from zero.
+            state: (L, B, S) from an earlier run of a streaming model; None starts from zero.
 
         Returns:
-            `appearance` (B, T, A), `reading` (B, T, M) and `new_state` (L, B, S).
+            `appearance` (B, T, A) and `motion` (B, M); from a streaming model also `reading`
+            (B, T, M) and `new_state` (L, B, S).
         """
         temporal = self.config.temporal
         if self._temporal is None:
@@ -370,17 +453,14 @@ class Encoder:
                 precision="float32",
                 num_threads=self.num_threads,
             )
-        if state is None:
-            width = temporal.hidden_dim * (2 if temporal.rnn == "lstm" else 1)
-            state = np.zeros((temporal.num_layers, len(features), width), np.float32)
-        return self._temporal.run(
-            {
-                "features": features,
-                "elapsed_seconds": elapsed_seconds,
-                "mask": mask,
-                "state": state,
-            }
-        )
+        inputs = {"features": features, "elapsed_seconds": elapsed_seconds, "mask": mask}
+        if temporal.streaming:
+            width = temporal.hidden_dim * (2 if temporal.kind == "lstm" else 1)
+            zero = np.zeros((temporal.num_layers, len(features), width), np.float32)
+            inputs["state"] = zero if state is None else state
+        elif state is not None:
+            raise ModelError(f"{self.name}: its {temporal.kind} reads whole segments, not a stream")
+        return self._temporal.run(inputs)
 
     def _recipe(self, sampling: str) -> dict[str, str | float | int]:
         return {
@@ -393,37 +473,7 @@ class Encoder:
         }
 
 
-def frames_of_segment(
-    seconds: NDArray[np.float64], start_seconds: float, end_seconds: float
-) -> NDArray[np.int64]:
-    """Return the indices of the frames that speak for `[start_seconds, end_seconds)`.
-
-    Those inside it; where there is none, the one on show at its middle, else the first.
-
-    >>> frames_of_segment(np.array([0.0, 0.5, 1.0]), 0.5, 1.0)
-    array([1])
-    >>> frames_of_segment(np.array([0.0, 4.0, 8.0]), 5.0, 6.0)
-    array([1])
-    """
-    inside = np.flatnonzero((seconds >= start_seconds) & (seconds < end_seconds))
-    if len(inside):
-        return inside
-    middle = (start_seconds + end_seconds) / 2
-    return np.array([max(int(np.searchsorted(seconds, middle, side="right")) - 1, 0)])
-
-
 def _with_warnings(video: VideoReader) -> VideoInfo:
     """Return a file's facts with what went wrong while it was read."""
     warnings = dict.fromkeys([*video.info.warnings, *video.warnings])
     return replace(video.info, warnings=tuple(warnings))
-
-
-def _fixed_batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """Yield batches of just BATCH_FRAMES; the last one is filled with black."""
-    for begin in range(0, len(images), BATCH_FRAMES):
-        batch = images[begin : begin + BATCH_FRAMES]
-        if len(batch) < BATCH_FRAMES:
-            batch = np.concatenate(
-                [batch, np.zeros((BATCH_FRAMES - len(batch), *batch.shape[1:]), np.uint8)]
-            )
-        yield np.ascontiguousarray(batch)

@@ -54,7 +54,7 @@ def open_graph(
             else ONNX Runtime on the CPU.
         precision: `auto` is bfloat16 where the processor computes in it and the engine can.
         num_threads: Threads of one run; None means every core this process may use.
-        fixed_shape: Shape of the only input. A fixed shape is faster than a dynamic one.
+        fixed_shape: Shape of every input. A fixed shape is faster than a dynamic one.
 
     Raises:
         ModelError: The graph cannot be loaded, or the engine lacks the precision.
@@ -123,7 +123,7 @@ class _OpenVinoGraph:
         self.engine = f"openvino {metadata.version('openvino')} CPU"
         model = core.read_model(path)
         if fixed_shape is not None:
-            model.reshape(list(fixed_shape))
+            model.reshape({port: list(fixed_shape) for port in model.inputs})
         compiled = core.compile_model(
             model,
             "CPU",

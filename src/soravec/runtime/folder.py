@@ -118,7 +118,10 @@ def feature_identity(weights: Weights, cnn: CnnConfig) -> str:
         weights: Every tensor of the CNN by name.
         cnn: Its configuration.
     """
-    return _identity([json.dumps(asdict(cnn), sort_keys=True).encode(), *_tensor_bytes(weights)])
+    config = asdict(cnn)
+    if cnn.motion == "none":
+        del config["motion"], config["motion_gain"]  # models from before they existed stay the same
+    return _identity([json.dumps(config, sort_keys=True).encode(), *_tensor_bytes(weights)])
 
 
 def space_identity(feature_id: str, weights: Weights, temporal: TemporalConfig) -> str:

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from soravec.models.rnn import TemporalModel
+from soravec.models.temporal import TemporalModel
 from soravec.training.motion import MotionClips
 from soravec.training.projection import mean_average_precision
-from soravec.training.temporal import collate, disturbed, read_motion, sample_view
+from soravec.training.temporal import collate, disturbed, sample_view
 
 WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 
@@ -87,7 +87,7 @@ def read(
     """Return motion (N, M) and appearance (N, A) of views, unit length."""
     motions, looks = [], []
     for begin in range(0, len(views), 128):
-        motion, appearance, _ = read_motion(model, collate(list(views[begin : begin + 128])))
+        appearance, _, motion, _ = model(*collate(list(views[begin : begin + 128])))
         motions.append(motion.numpy())
         looks.append(torch.nn.functional.normalize(appearance.sum(dim=1), dim=-1).numpy())
     return np.concatenate(motions), np.concatenate(looks)

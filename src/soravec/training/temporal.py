@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from soravec.models.rnn import LONGEST_SECONDS, SHORTEST_SECONDS, TemporalModel
-from soravec.models.sora import pool_reading
+from soravec.models.rnn import LONGEST_SECONDS, SHORTEST_SECONDS
+from soravec.models.temporal import Reading, TemporalModel
 from soravec.training.distill import log_line, schedule
 from soravec.training.losses import contrast_loss, prediction_loss
 from soravec.training.motion import KINDS, MotionClips
@@ -75,8 +75,9 @@ class MotionObjective(nn.Module):
                 shuffled and still.
             moving: (B,) 1 where the clip has an order at all.
         """
-        motion, _, reading = read_motion(self.model, series)  # (5 B, M), ..., (5 B, T, M)
-        first, second, *wrong = motion.view(5, len(moving), -1)
+        read: Reading = self.model(*series)
+        reading = read.reading  # (5 B, T, M)
+        first, second, *wrong = read.motion.view(5, len(moving), -1)
         negatives = torch.stack(wrong, dim=1) * moving[:, None, None]  # (B, 3, M)
         contrast = contrast_loss(first, second, negatives, self.config.temperature)
         true = 2 * len(moving)  # only the two true views are predicted
@@ -145,14 +146,6 @@ def train_temporal(
             checkpoint.with_suffix(".tmp").replace(checkpoint)
     model.eval()
     return history
-
-
-def read_motion(model: TemporalModel, series: Series) -> tuple[Tensor, Tensor, Tensor]:
-    """Return motion (B, M) of unit length, appearance (B, T, A) and reading (B, T, M)."""
-    features, elapsed, mask = series
-    state = model.initial_state(len(mask))
-    appearance, reading, _ = model(features, elapsed, mask, state)
-    return pool_reading(reading, mask, model.config.pooling), appearance, reading
 
 
 def draw_views(

@@ -71,6 +71,7 @@ class Picture(NamedTuple):
     seconds: float
     duration_seconds: float
     frame: VideoFrame
+    previous: VideoFrame | None = None
 
     @property
     def end_seconds(self) -> float:

@@ -89,6 +89,7 @@ class VideoReader:
         batch_size: int = 16,
         start_seconds: float | None = None,
         end_seconds: float | None = None,
+        with_previous: bool = False,
     ) -> Iterator[Frames]:
         """Stream the sampled frames in batches.
 
@@ -104,6 +105,8 @@ class VideoReader:
             batch_size: The most frames in one batch.
             start_seconds: Where the span begins; None for the beginning.
             end_seconds: Where it ends; None for the end.
+            with_previous: Whether to give the picture before each frame at the video's own rate as
+                well, for which nothing can be passed over.
 
         Yields:
             Frames: images (T, H, W, 3) uint8 with T at most `batch_size`, seconds (T,) float64.
@@ -121,7 +124,8 @@ class VideoReader:
         orientation = Orientation(self.info.rotation_degrees, self.info.mirrored)
         converter = Converter(shown, fit, orientation, self.info.sample_aspect_ratio)
         self._shots = None
-        reading = _Pass(self._opened_for(sampling), sampling, start, end)
+        source = self._opened_for(sampling)
+        reading = _Pass(source, sampling, start, end, with_previous=with_previous)
         return self._batches(reading, converter, batch_size, end)
 
     def _opened_for(self, sampling: Sampling) -> Source:
@@ -141,14 +145,19 @@ class VideoReader:
         pictures = reading.sampled()
         for first in pictures:
             images = np.empty((batch_size, *converter.size, 3), np.uint8)
+            previous = np.empty_like(images) if reading.with_previous else None
             seconds: list[float] = []
             for picture in chain([first], pictures):
                 with translated(self._where):
                     converter.convert(picture.frame, images[len(seconds)])
+                    if previous is not None:
+                        converter.convert(picture.previous or picture.frame, previous[len(seconds)])
                 seconds.append(picture.seconds)
                 if len(seconds) == batch_size:
                     break
-            yield Frames(images[: len(seconds)], np.array(seconds, np.float64))
+            count = len(seconds)
+            before = None if previous is None else previous[:count]
+            yield Frames(images[:count], np.array(seconds, np.float64), before)
         self._shots = reading.shots()
         self._note(reading.warnings())
         last, stated = float(self._shots.bounds[-1, 1]), self.info.end_seconds
@@ -162,7 +171,16 @@ class VideoReader:
 class _Pass:
     """One pass over a span of one source: chooses pictures and notes cuts."""
 
-    def __init__(self, source: Source, sampling: Sampling, start: float, end: float) -> None:
+    def __init__(
+        self,
+        source: Source,
+        sampling: Sampling,
+        start: float,
+        end: float,
+        *,
+        with_previous: bool = False,
+    ) -> None:
+        self.with_previous = with_previous
         self._source = source
         self._sampling = sampling
         self._start = start
@@ -227,6 +245,8 @@ class _Pass:
     def _seen(self, picture: Picture) -> Picture:
         with translated(self._source.where):
             self._detector.add(picture.seconds, picture.frame)
+        if self.with_previous and self._last is not None:
+            picture = picture._replace(previous=self._last.frame)
         self._last = picture
         return picture
 
@@ -260,7 +280,8 @@ class _Pass:
                 if wanted == inf:
                     return
             held = picture
-            self._source.jump(wanted)
+            if not self.with_previous:
+                self._source.jump(wanted)
         # The grid of AtRate ends with the last picture; a named instant after it means that one.
         end = self._end if isinstance(self._sampling, AtSeconds) else self._known_end()
         is_due = wanted < end - SAME_INSTANT_SECONDS

@@ -1,0 +1,169 @@
+"""Frame features in, one reading of a segment out: every temporal model behind one interface."""
+
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from soravec.models.pooling import AttentionPooling, pool_last, pool_mean, temporal_statistics
+from soravec.models.rnn import RecurrentReader, encode_time
+from soravec.models.transformer import TemporalTransformer
+from soravec.runtime.config import TemporalConfig
+
+
+class Reading(NamedTuple):
+    """What a temporal model makes of a batch of segments."""
+
+    appearance: Tensor
+    """(B, T, A) every frame's projected features, unit length, 0 at padding."""
+    reading: Tensor
+    """(B, T, M) the reading up to every frame, 0 at padding; (B, 0, M) where it cannot be told."""
+    motion: Tensor
+    """(B, M) the reading of the segment, unit length."""
+    new_state: Tensor
+    """(L, B, S) after the last frame; L is 0 where the model keeps none."""
+
+
+class TemporalModel(nn.Module):
+    """Project every frame's features, and read them in order.
+
+    Both parts see features of unit length; those of the frame and those of its difference to the
+    one before each have it. The reader sees them standardised, if asked with their change since
+    the frame before, and with two numbers about time: the logarithm of the seconds
+    since the previous frame, and 1 for the first frame of a segment (one whose elapsed time is 0),
+    for which the logarithm is given as 0. Statistics over time, if asked for, stand beside what the
+    reader's states were pooled to; a linear layer reads both out.
+
+    The recurrent part is that of LRCN (Donahue et al., "Long-term Recurrent Convolutional Networks
+    for Visual Recognition and Description", 2015, https://arxiv.org/abs/1411.4389); departures are
+    listed at `soravec.models.sora.SoraEncoder`.
+
+    Args:
+        config: Kind and sizes.
+        feature_dim: Length C of a frame's feature vector.
+        appearance_features: How many of them, the first ones, are of the frame itself; None: all.
+        dropout: Share of the inputs of reader and readout that is dropped in training.
+    """
+
+    feature_mean: Tensor
+    feature_scale: Tensor
+    statistics_mean: Tensor
+    statistics_scale: Tensor
+
+    def __init__(
+        self,
+        config: TemporalConfig,
+        feature_dim: int,
+        *,
+        appearance_features: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        looks = appearance_features or feature_dim
+        self.appearance_features = looks
+        self.projection: nn.Module = (
+            nn.Identity()
+            if config.appearance_dim == looks
+            else nn.Linear(looks, config.appearance_dim)
+        )
+        self.register_buffer("feature_mean", torch.zeros(feature_dim))
+        self.register_buffer("feature_scale", torch.full((feature_dim,), feature_dim**0.5))
+        self.dropout = nn.Dropout(dropout)
+        self.reader = _reader(config, feature_dim * (1 + config.differences) + 2, dropout)
+        width = feature_dim if self.reader is None else self.reader.output_dim
+        self.has_statistics = config.statistics or config.kind == "statistics"
+        if config.kind == "statistics":
+            width = 0
+        if self.has_statistics:
+            self.register_buffer("statistics_mean", torch.zeros(3 * feature_dim))
+            self.register_buffer("statistics_scale", torch.ones(3 * feature_dim))
+            width += 3 * feature_dim
+        self.attention = (
+            AttentionPooling(self.reader.output_dim)
+            if self.reader is not None and config.pooling == "attention"
+            else None
+        )
+        self.readout = nn.Linear(width, config.motion_dim)
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Return the state before the first frame: zeros (L, B, S), L = 0 without an RNN."""
+        if isinstance(self.reader, RecurrentReader):
+            return self.reader.initial_state(batch)
+        return torch.zeros(0, batch, 0)
+
+    def forward(
+        self, features: Tensor, elapsed_seconds: Tensor, mask: Tensor, state: Tensor | None = None
+    ) -> Reading:
+        """Return what is read of a batch of segments.
+
+        Args:
+            features: (B, T, C) float32, as the CNN gave them.
+            elapsed_seconds: (B, T) time since the previous frame, 0 for the first of a segment.
+            mask: (B, T) 1 for a frame, 0 for padding, which stands only at the end.
+            state: (L, B, S) before the first frame; for an LSTM output and cell, concatenated.
+                None starts from zero. Where there is no frame at all the new state is the old one.
+        """
+        looks, moves = features.tensor_split([self.appearance_features], dim=-1)
+        unit_looks = F.normalize(looks, dim=-1)
+        present = mask.unsqueeze(-1)  # (B, T, 1)
+        appearance = F.normalize(self.projection(unit_looks), dim=-1) * present  # (B, T, A)
+        unit = torch.cat([unit_looks, F.normalize(moves, dim=-1)], dim=-1)  # (B, T, C)
+        series = (unit - self.feature_mean) * self.feature_scale * present  # (B, T, C)
+        states, new_state = self._read(series, elapsed_seconds, mask, state)  # (B, T, H)
+        pooled = [] if states is None else [self._pool(states, mask)]
+        if self.has_statistics:
+            statistics = temporal_statistics(series, mask)
+            pooled.append((statistics - self.statistics_mean) * self.statistics_scale)
+        motion = F.normalize(self.readout(self.dropout(torch.cat(pooled, dim=-1))), dim=-1)
+        if self.config.streaming:
+            reading = self.readout(cast(Tensor, states)) * present  # (B, T, M)
+        else:
+            reading = features.new_zeros(mask.shape[0], 0, self.config.motion_dim)
+        return Reading(appearance, reading, motion, new_state)
+
+    def _read(
+        self, series: Tensor, elapsed_seconds: Tensor, mask: Tensor, state: Tensor | None
+    ) -> tuple[Tensor | None, Tensor]:
+        """Return the states (B, T, H) that are pooled, None where there is nothing to pool."""
+        if state is None:
+            state = self.initial_state(mask.shape[0]).to(series)
+        if self.config.kind == "statistics":
+            return None, state
+        if self.reader is None:
+            return series, state
+        parts = [self.dropout(series)]
+        if self.config.differences:
+            change = torch.diff(series, dim=1, prepend=series[:, :1])  # (B, T, C)
+            parts.append(self.dropout(change * mask.unsqueeze(-1)))
+        read = torch.cat([*parts, encode_time(elapsed_seconds)], dim=-1)  # (B, T, I)
+        if isinstance(self.reader, RecurrentReader):
+            states, new_state = self.reader(read, mask, state)
+            return states, new_state
+        return self.reader(read, elapsed_seconds, mask), state
+
+    def _pool(self, states: Tensor, mask: Tensor) -> Tensor:
+        if self.attention is not None:
+            pooled: Tensor = self.attention(states, mask)
+            return pooled
+        mean = self.reader is None or self.config.pooling == "mean"
+        return pool_mean(states, mask) if mean else pool_last(states, mask)
+
+
+def _reader(
+    config: TemporalConfig, input_dim: int, dropout: float
+) -> RecurrentReader | TemporalTransformer | None:
+    if config.kind in ("gru", "lstm"):
+        return RecurrentReader(
+            config.kind,
+            input_dim,
+            config.hidden_dim,
+            num_layers=config.num_layers,
+            bidirectional=config.bidirectional,
+        )
+    if config.kind == "transformer":
+        return TemporalTransformer(
+            input_dim, config.hidden_dim, num_layers=config.num_layers, dropout=dropout
+        )
+    return None
