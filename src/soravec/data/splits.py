@@ -1,0 +1,231 @@
+"""Who learns and who is asked: splits that no group, and no video, lies across.
+
+scikit-learn's stratified folds do the work, on clips put in an order of their own, so that neither
+the order of the rows nor the place of the files changes the result.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soravec.data.checks import manifest_error
+from soravec.data.clips import SPLITS, Clip, Manifest, Split, Task, units_of
+from soravec.errors import ManifestError, MissingExtra
+
+FRACTIONS = (0.7, 0.15, 0.15)
+"""Of the clips: train, validation, test."""
+MAX_FOLDS = 20
+"""Splits are put together from at most so many folds: 0.15 is three of 20."""
+NUM_TRIALS = 8
+"""Deals of the cards of which the fairest is kept."""
+MANY_CLIPS = 5000
+"""From here on one deal is fair enough."""
+NUM_BINS = 10
+"""Equally frequent ranges of a target, in place of classes."""
+
+Integers = NDArray[np.int64]
+
+
+def split_clips(
+    manifest: Manifest, fractions: tuple[float, float, float] = FRACTIONS, *, seed: int = 0
+) -> Manifest:
+    """Return the manifest with a split for every clip.
+
+    Splits that are given stay as they are. Where train and test are given, but no validation, it is
+    taken out of train. A group is never torn apart; neither are the spans of one video. Every class
+    is in train. Classes come as close to the fractions as whole groups allow; a clip of several
+    classes counts as its rarest, a target as the tenth of the targets that it lies in.
+
+    Args:
+        manifest: Clips, all with a split or all without.
+        fractions: Shares of train, validation and test; their sum is 1, that of train above 0.
+        seed: Decides who goes where, together with the paths, labels and groups.
+
+    Raises:
+        ManifestError: The fractions make no sense, or there are fewer groups than splits.
+        MissingExtra: scikit-learn is not installed.
+    """
+    wanted = _checked(manifest, fractions)
+    given = {clip.split for clip in manifest.clips}
+    if None not in given:
+        if "validation" in given or "train" not in given or not wanted[1]:
+            return manifest
+        # Test stays what it is, and none is made up where the manifest has none.
+        wanted = np.array([wanted[0], wanted[1], 0.0]) / (wanted[0] + wanted[1])
+    open_ = [n for n, clip in enumerate(manifest.clips) if clip.split in (None, "train")]
+    clips = [manifest.clips[number] for number in open_]
+    chosen = _deal(manifest, clips, wanted, seed)
+    done = list(manifest.clips)
+    for number, which in zip(open_, chosen, strict=True):
+        done[number] = replace(done[number], split=SPLITS[which])
+    warnings = _absent(clips, chosen, [s for s, share in zip(SPLITS, wanted, strict=True) if share])
+    return replace(manifest, clips=tuple(done), warnings=(*manifest.warnings, *warnings))
+
+
+def folds(manifest: Manifest, k: int = 5, *, seed: int = 0) -> Integers:
+    """Return the fold (N,) of each clip, from 0 to k - 1, for cross-validation.
+
+    Stratified, by group, whatever split the clips have: fold 2 is tested with `folds(m) == 2` and
+    learned with `folds(m) != 2`. Every class is in every fold.
+
+    Raises:
+        ManifestError: A class has fewer groups than folds.
+        MissingExtra: scikit-learn is not installed.
+    """
+    if k < 2:
+        raise ManifestError(manifest.path, [f"{k} folds: at least 2 are needed"])
+    order = _order(manifest, manifest.clips)
+    clips = [manifest.clips[number] for number in order]
+    units, strata = np.array(units_of(clips)), _strata(clips, manifest.task)
+    few = []
+    for stratum in np.unique(strata):
+        number = len(np.unique(units[strata == stratum]))
+        if number < k:
+            few.append(f"{_called(manifest, clips, strata, stratum)}: {number} groups, {k} folds")
+    if few:
+        raise manifest_error(manifest.path, few)
+    result = np.empty(len(clips), np.int64)
+    result[order] = _folds(strata, units, k, seed)
+    return result
+
+
+def _checked(manifest: Manifest, fractions: tuple[float, float, float]) -> NDArray[np.float64]:
+    shares = np.array(fractions, np.float64)
+    bad = len(shares) != 3 or not np.isfinite(shares).all() or (shares < 0).any()
+    if bad or shares[0] <= 0 or abs(shares.sum() - 1) > 1e-6:
+        what = f"fractions {tuple(fractions)}: three numbers of sum 1, that of train above 0"
+        raise ManifestError(manifest.path, [what])
+    some = [clip for clip in manifest.clips if clip.split is None]
+    if some and len(some) < len(manifest.clips):
+        raise manifest_error(manifest.path, [f"row {clip.row}: no split" for clip in some])
+    return shares
+
+
+def _deal(
+    manifest: Manifest, clips: Sequence[Clip], wanted: NDArray[np.float64], seed: int
+) -> Integers:
+    """Return for each clip 0, 1 or 2 (train, validation, test): the fairest of some deals."""
+    order = _order(manifest, clips)
+    ordered = [clips[number] for number in order]
+    units, strata = np.array(units_of(ordered)), _strata(ordered, manifest.task)
+    num_units, num_parts = int(units.max()) + 1, int((wanted > 0).sum())
+    if num_units < num_parts:
+        what = f"{num_units} groups cannot become {num_parts} splits; a group is never torn apart"
+        raise ManifestError(manifest.path, [what])
+    sizes = sorted({k for k in (5, 10, MAX_FOLDS) if k <= num_units} or {num_units})
+    deals = [(k, seed * NUM_TRIALS + trial) for trial in range(NUM_TRIALS) for k in sizes]
+    if len(clips) > MANY_CLIPS:
+        deals = [(sizes[-1], seed)]
+    best, least = None, np.inf
+    for k, state in deals:
+        shuffled = np.random.default_rng(state).permutation(k)
+        chosen = _parts(shuffled[_folds(strata, units, k, state)], wanted, k)
+        _learn_all(chosen, strata, ordered, units)
+        unfairness = _unfairness(chosen, strata, wanted)
+        if unfairness < least:
+            best, least = chosen, unfairness
+    assert best is not None
+    result = np.empty(len(clips), np.int64)
+    result[order] = best
+    return result
+
+
+def _order(manifest: Manifest, clips: Sequence[Clip]) -> list[int]:
+    """Return the clips' numbers in an order that neither their rows nor their folder decides."""
+    keys = [(clip.key(manifest.folder), clip.labels) for clip in clips]
+    return sorted(range(len(clips)), key=lambda number: keys[number])
+
+
+def _strata(clips: Sequence[Clip], task: Task) -> Integers:
+    """Return for each clip the number of what is to be equally frequent in all splits."""
+    if task == "regression":
+        values = np.array([clip.target[0] if clip.target else 0.0 for clip in clips])
+        edges = np.quantile(values, np.linspace(0, 1, NUM_BINS + 1)[1:-1])
+        return np.searchsorted(edges, values, side="right").astype(np.int64)
+    if task == "unlabelled":
+        return np.zeros(len(clips), np.int64)
+    counts = Counter(label for clip in clips for label in clip.labels)
+    rarest = [min(c.labels, key=lambda name: (counts[name], name), default="") for c in clips]
+    return np.unique(rarest, return_inverse=True)[1].astype(np.int64)
+
+
+def _folds(strata: Integers, units: Integers, k: int, seed: int) -> Integers:
+    """Return the fold of each clip; strata with fewer than `k` clips share one of their own."""
+    try:
+        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+    except ImportError as error:
+        what = "splitting needs scikit-learn. Install it: pip install 'soravec[train]'"
+        raise MissingExtra(what) from error
+    counts = np.bincount(strata)
+    rare = counts[strata] < k
+    strata = np.where(rare, counts.size, strata)
+    if 0 < rare.sum() < k:  # too few even together: they count as the largest class
+        strata = np.where(rare, counts.argmax(), strata)
+    if len(strata) < k or np.bincount(strata).max() < k:
+        strata = np.zeros_like(strata)
+    if units.max() + 1 == len(units):
+        parts = StratifiedKFold(k, shuffle=True, random_state=seed).split(strata, strata)
+    else:
+        grouped = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
+        parts = grouped.split(strata, strata, units)
+    result = np.empty(len(strata), np.int64)
+    for number, (_, held_out) in enumerate(parts):
+        result[held_out] = number
+    return result
+
+
+def _parts(fold: Integers, wanted: NDArray[np.float64], k: int) -> Integers:
+    """Make validation and test of as many folds as their share is, at least one each."""
+    number = [max(1, round(share * k)) if share else 0 for share in wanted[1:]]
+    chosen = np.zeros(len(fold), np.int64)
+    chosen[fold < sum(number)] = 2
+    chosen[fold < number[0]] = 1
+    return chosen
+
+
+def _learn_all(chosen: Integers, strata: Integers, clips: Sequence[Clip], units: Integers) -> None:
+    """Move a unit of each class that train lacks into train."""
+    names = [clip.labels or (str(stratum),) for clip, stratum in zip(clips, strata, strict=True)]
+    learned = {name for n, which in zip(names, chosen, strict=True) if which == 0 for name in n}
+    for number, labels in enumerate(names):
+        if not learned.issuperset(labels):
+            whole = units == units[number]
+            chosen[whole] = 0
+            learned.update(name for n in np.flatnonzero(whole) for name in names[n])
+
+
+def _unfairness(chosen: Integers, strata: Integers, wanted: NDArray[np.float64]) -> float:
+    """Return how many clips are in the wrong split, class by class; an empty split costs."""
+    table = np.zeros((int(strata.max()) + 1, 3))
+    np.add.at(table, (strata, chosen), 1)
+    off = np.abs(table - table.sum(axis=1, keepdims=True) * wanted).sum()
+    total = np.abs(table.sum(axis=0) - len(chosen) * wanted).sum()
+    empty = ((table.sum(axis=0) == 0) & (wanted > 0)).sum()
+    absent = ((table == 0) & (wanted > 0)).sum()
+    return float(off + total + absent + empty * 10 * len(chosen))
+
+
+def _absent(clips: Sequence[Clip], chosen: Integers, parts: Sequence[Split]) -> list[str]:
+    """Say which classes a split lacks: they can be learned, but not judged there."""
+    classes = sorted({label for clip in clips for label in clip.labels})
+    held = {
+        (label, SPLITS[which])
+        for clip, which in zip(clips, chosen, strict=True)
+        for label in clip.labels
+    }
+    return [
+        f"class '{label}' has no clip in {part}: too few groups"
+        for label in classes
+        for part in parts
+        if (label, part) not in held
+    ]
+
+
+def _called(manifest: Manifest, clips: Sequence[Clip], strata: Integers, stratum: int) -> str:
+    if manifest.task in ("single_label", "multi_label"):
+        first = clips[int(np.flatnonzero(strata == stratum)[0])]
+        return f"class '{first.labels[0] if first.labels else ''}'"
+    return "the clips"
