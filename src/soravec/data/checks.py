@@ -24,12 +24,17 @@ Named = Callable[[Clip], str]
 
 def manifest_error(path: Path, problems: Sequence[str]) -> ManifestError:
     """Return an error that prints the first problems and the number of all; it keeps them all."""
-    shown = list(problems[:MAX_SHOWN])
-    if len(problems) > MAX_SHOWN:
-        shown.append(f"and {len(problems) - MAX_SHOWN} more, {len(problems)} in all")
-    error = ManifestError(path, shown)
+    error = ManifestError(path, shortened(problems))
     error.problems = tuple(problems)
     return error
+
+
+def shortened(sentences: Sequence[str]) -> list[str]:
+    """Return the first of many, and how many there are."""
+    shown = list(sentences[:MAX_SHOWN])
+    if len(sentences) > MAX_SHOWN:
+        shown.append(f"and {len(sentences) - MAX_SHOWN} more, {len(sentences)} in all")
+    return shown
 
 
 def check_answers(clips: Sequence[Clip], task: Task, named: Named) -> Iterator[str]:
