@@ -45,7 +45,7 @@ wheel: $(VENV)/dev ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
 pretrain: $(VENV)/dev ## Train sora-mini again (resumes): make pretrain PHOTOS=DIR TEACHERS=DIR
-	$(BIN)/python -m soravec.training.pretrain --photos "$(PHOTOS)" --teachers "$(TEACHERS)" --out runs/sora-mini --resume
+	$(BIN)/python -m soravec.training.pretraining.pretrain --photos "$(PHOTOS)" --teachers "$(TEACHERS)" --out runs/sora-mini --resume
 
 lock: $(UV) ## Resolve the requirement files again
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --upgrade requirements/build.in -o requirements/build.txt

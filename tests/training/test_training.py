@@ -15,12 +15,12 @@ from soravec.errors import ModelError
 from soravec.models.cnn import FrameCnn
 from soravec.models.temporal import TemporalModel
 from soravec.runtime.config import CnnConfig, TemporalConfig
-from soravec.training.distill import DistillConfig, distill, schedule
 from soravec.training.losses import contrast_loss, distillation_loss, embedding_loss
-from soravec.training.motion import KINDS, STEPS, make_clips, make_move, render
-from soravec.training.patches import load_photos, sample_patches, split_photos, warp
-from soravec.training.projection import fit_projection, mean_average_precision, project
-from soravec.training.temporal import (
+from soravec.training.pretraining.distill import DistillConfig, distill, schedule
+from soravec.training.pretraining.motion import KINDS, STEPS, make_clips, make_move, render
+from soravec.training.pretraining.patches import load_photos, sample_patches, split_photos, warp
+from soravec.training.pretraining.projection import fit_projection, mean_average_precision, project
+from soravec.training.pretraining.temporal import (
     TemporalTraining,
     collate,
     disturbed,

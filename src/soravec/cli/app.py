@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -97,6 +98,20 @@ def fail(message: str, *, code: int = 1) -> NoReturn:
     """Say why, and exit."""
     say(f"soravec: {message}")
     sys.exit(code)
+
+
+@contextmanager
+def extra_train(what: str) -> Iterator[None]:
+    """Say which extra is missing where an import of what `what` needs fails."""
+    try:
+        yield
+    except ImportError as error:
+        from soravec.errors import MissingExtra
+
+        raise MissingExtra(
+            f"{what} needs the extra 'train' ({error.name} is missing)."
+            ' Install it: pip install "soravec[train]"'
+        ) from error
 
 
 def clock(seconds: float) -> str:

@@ -69,7 +69,7 @@ def embed(
     if problem := check_request(out, per, sampling):
         raise typer.BadParameter(problem)
     encoder = load(model, engine=engine, precision=precision)  # type: ignore[arg-type]
-    paths = _named(files, frame_folders=frame_folders)
+    paths = named_videos(files, frame_folders=frame_folders)
     refused = [] if allow_urls else [path for path in paths if is_url(path)]
     if refused:
         raise typer.BadParameter(f"{refused[0]}: URLs are opened only with --allow-urls")
@@ -91,7 +91,7 @@ def embed(
     raise typer.Exit(1 if failed and strict else 0)
 
 
-def _named(files: list[str], *, frame_folders: bool) -> list[str]:
+def named_videos(files: list[str], *, frame_folders: bool) -> list[str]:
     """Return the videos that were named: below a folder or in a tar all that lie there."""
     from soravec.library.identity import find_videos
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from soravec.cli.app import JsonOption, app, print_json, say
+from soravec.cli.app import JsonOption, app, extra_train, print_json, say
 
 models = typer.Typer(help="List, show and build models.", no_args_is_help=True)
 app.add_typer(models, name="models")
@@ -55,14 +55,7 @@ def build(
     ] = False,
 ) -> None:
     """Make a model folder of any CNN of timm (needs the extra 'train')."""
-    from soravec.errors import MissingExtra
-
-    try:
+    with extra_train("building a model"):
         from soravec.models.build import build_model
-    except ImportError as error:
-        raise MissingExtra(
-            f"building a model needs the extra 'train' ({error.name} is missing)."
-            ' Install it: pip install "soravec[train]"'
-        ) from error
     config = build_model(cnn, out, pretrained=not random and weights is None, weights=weights)
     say(f"{out}: {config.name}, {config.dim} numbers. Use it: soravec index VIDEOS --model {out}")

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -36,7 +37,14 @@ _CNN = "cnn."
 _TEMPORAL = "temporal."
 
 
-def save_model(encoder: SoraEncoder, folder: Path, *, card: str, half: bool = True) -> ModelConfig:
+def save_model(
+    encoder: SoraEncoder,
+    folder: Path,
+    *,
+    card: str,
+    half: bool = True,
+    cnn_from: Path | None = None,
+) -> ModelConfig:
     """Write a complete model folder and return its `config.json`.
 
     Args:
@@ -45,13 +53,17 @@ def save_model(encoder: SoraEncoder, folder: Path, *, card: str, half: bool = Tr
         folder: Where to write; made where absent, files of the same names are replaced.
         card: Markdown of the model card.
         half: Store matrices as float16; vectors (biases, norms) always stay float32.
+        cnn_from: A model folder with the same CNN, whose `cnn.onnx` is copied; None exports it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     encoder.eval()
     weights = round_weights(encoder, half=half)
     save_file(dict(weights), folder / WEIGHTS_FILE)
     (folder / WEIGHTS_FILE).chmod(0o644)  # it is written for its owner alone
-    export_cnn(encoder, folder / CNN_FILE)
+    if cnn_from is None:
+        export_cnn(encoder, folder / CNN_FILE)
+    elif cnn_from.resolve() != folder.resolve():
+        shutil.copyfile(cnn_from / CNN_FILE, folder / CNN_FILE)
     export_temporal(encoder.temporal, encoder.config.cnn.feature_dim, folder / TEMPORAL_FILE)
     feature_id = feature_identity(_under(weights, _CNN), encoder.config.cnn)
     space_id = space_identity(feature_id, _under(weights, _TEMPORAL), encoder.config.temporal)

@@ -105,12 +105,11 @@ class TemporalModel(nn.Module):
             state: (L, B, S) before the first frame; for an LSTM output and cell, concatenated.
                 None starts from zero. Where there is no frame at all the new state is the old one.
         """
-        looks, moves = features.tensor_split([self.appearance_features], dim=-1)
-        unit_looks = F.normalize(looks, dim=-1)
         present = mask.unsqueeze(-1)  # (B, T, 1)
-        appearance = F.normalize(self.projection(unit_looks), dim=-1) * present  # (B, T, A)
-        unit = torch.cat([unit_looks, F.normalize(moves, dim=-1)], dim=-1)  # (B, T, C)
-        series = (unit - self.feature_mean) * self.feature_scale * present  # (B, T, C)
+        unit = self.normalise(features)  # (B, T, C)
+        looks = self.projection(unit[..., : self.appearance_features])  # (B, T, A)
+        appearance = F.normalize(looks, dim=-1) * present
+        series = self.standardise(features, mask)  # (B, T, C)
         states, new_state = self._read(series, elapsed_seconds, mask, state)  # (B, T, H)
         pooled = [] if states is None else [self._pool(states, mask)]
         if self.has_statistics:
@@ -122,6 +121,16 @@ class TemporalModel(nn.Module):
         else:
             reading = features.new_zeros(mask.shape[0], 0, self.config.motion_dim)
         return Reading(appearance, reading, motion, new_state)
+
+    def normalise(self, features: Tensor) -> Tensor:
+        """Return features (B, T, C) whose parts, of the frame and of its change, have length 1."""
+        looks, moves = features.tensor_split([self.appearance_features], dim=-1)
+        return torch.cat([F.normalize(looks, dim=-1), F.normalize(moves, dim=-1)], dim=-1)
+
+    def standardise(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Return what the reader reads (B, T, C): mean 0 and deviation 1 over the training set."""
+        standard = (self.normalise(features) - self.feature_mean) * self.feature_scale
+        return standard * mask.unsqueeze(-1)
 
     def _read(
         self, series: Tensor, elapsed_seconds: Tensor, mask: Tensor, state: Tensor | None

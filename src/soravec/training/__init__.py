@@ -1,1 +1,1 @@
-"""Learning (extra `train`): at present the pretraining of `sora-mini`."""
+"""Learning (extra `train`) from labelled clips; `pretraining` makes the bundled model."""

@@ -1,115 +1,104 @@
-"""What the RNN is worth, on generated clips over photographs that nothing was trained on."""
+"""What a trained objective says of clips, and how it says so with the right confidence."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from torch import Tensor
 
-from soravec.models.temporal import TemporalModel
-from soravec.training.motion import MotionClips
-from soravec.training.projection import mean_average_precision
-from soravec.training.temporal import collate, disturbed, sample_view
+from soravec.runtime.heads import Activation
+from soravec.training.batches import Segment, plain_batches
+from soravec.training.objectives import Objective
 
-WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
-
-Vectors = NDArray[np.float32]
-
-
-def measure_motion(model: TemporalModel, clips: MotionClips, *, seed: int = 0) -> dict[str, float]:
-    """Return how well motion tells moves apart, beside what needs no RNN.
-
-    - `told_from_*`: how often a view is nearer to another view of its move than to that one
-      backwards (or shuffled, or standing still); 0.5 is chance.
-    - `same_move_*`: mean of 1 / rank of finding, among views over *other* photographs, the one of
-      the same move; by motion, by the mean of the features, and by their statistics over time
-      (mean, standard deviation, mean absolute difference).
-    """
-    rng = np.random.default_rng(seed)
-    moving = np.flatnonzero(clips.kind != 0)
-    views = [[_view(clips, row, view, rng) for row in moving] for view in range(3)]
-    first, second, other = (read(model, view)[0] for view in views)
-    figures = {}
-    fakes = [disturbed(values, seconds, rng) for values, seconds in views[1]]
-    for number, name in enumerate(("backwards", "shuffled", "still")):
-        fake = read(model, [three[number] for three in fakes])[0]
-        right = (first * second).sum(1) > (first * fake).sum(1)
-        figures[f"told_from_{name}"] = float(right.mean())
-    figures["same_move_by_motion"] = _pair_precision(first, other)
-    mean = [values.astype(np.float32).mean(0) for values, _ in views[0]]
-    figures["same_move_by_mean"] = _pair_precision(
-        np.stack(mean), np.stack([v.astype(np.float32).mean(0) for v, _ in views[2]])
-    )
-    figures["same_move_by_statistics"] = _pair_precision(
-        np.stack([_statistics(v) for v, _ in views[0]]),
-        np.stack([_statistics(v) for v, _ in views[2]]),
-    )
-    return figures
-
-
-def choose_weight(
-    model: TemporalModel, clips: MotionClips, *, seed: int = 0
-) -> tuple[float, dict[str, float]]:
-    """Return the weight of motion that serves two questions equally well, and all figures.
-
-    The questions, on clips of held-out photographs: which clips show the same *move* over the same
-    photograph, and which show the same *photograph*, however it moves. Each is a mean average
-    precision; their mean decides.
-    """
-    rng = np.random.default_rng(seed)
-    rows = np.arange(len(clips.kind))
-    looks, motions = [], []
-    for view in range(2):
-        motion, appearance = read(model, [_view(clips, row, view, rng) for row in rows])
-        looks.append(appearance)
-        motions.append(motion)
-    appearance, motion = np.concatenate(looks), np.concatenate(motions)
-    clip_labels = np.concatenate([rows, rows])
-    photo_labels = np.concatenate([clips.photo, clips.photo])
-    figures = {}
-    for weight in WEIGHTS:
-        parts = np.sqrt(1 - weight) * appearance, np.sqrt(weight) * motion
-        vectors = np.concatenate(parts, axis=1)
-        same_clip = mean_average_precision(vectors, clip_labels)
-        same_photo = mean_average_precision(vectors, photo_labels)
-        figures[f"clip_map_w{weight}"] = same_clip
-        figures[f"photo_map_w{weight}"] = same_photo
-        figures[f"mean_map_w{weight}"] = (same_clip + same_photo) / 2
-    best = max(WEIGHTS, key=lambda weight: figures[f"mean_map_w{weight}"])
-    return best, figures
+BATCH_SEGMENTS = 64
 
 
 @torch.no_grad()
-def read(
-    model: TemporalModel, views: Sequence[tuple[NDArray[np.float16], NDArray[np.float32]]]
-) -> tuple[Vectors, Vectors]:
-    """Return motion (N, M) and appearance (N, A) of views, unit length."""
-    motions, looks = [], []
-    for begin in range(0, len(views), 128):
-        appearance, _, motion, _ = model(*collate(list(views[begin : begin + 128])))
-        motions.append(motion.numpy())
-        looks.append(torch.nn.functional.normalize(appearance.sum(dim=1), dim=-1).numpy())
-    return np.concatenate(motions), np.concatenate(looks)
+def clip_outputs(
+    objective: Objective, segments: Sequence[Segment]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return outputs (N, K) and truth (N, K) of clips, as `Head.classify` would give them.
+
+    Probabilities of segments, or their targets, are averaged with their durations as weights.
+    """
+    objective.eval()
+    clips = sorted({segment.clip for segment in segments})
+    place = {clip: row for row, clip in enumerate(clips)}
+    width = len(segments[0].truth)
+    sums, truth = np.zeros((len(clips), width)), np.zeros((len(clips), width))
+    seconds = np.zeros(len(clips))
+    number = 0
+    for batch in plain_batches(segments, BATCH_SEGMENTS):
+        scores = _activate(objective.outputs(batch), objective.activation).double().numpy()
+        for row in scores:
+            segment = segments[number]
+            sums[place[segment.clip]] += row * segment.duration_seconds
+            truth[place[segment.clip]] = segment.truth
+            seconds[place[segment.clip]] += segment.duration_seconds
+            number += 1
+    return sums / seconds[:, None], truth
 
 
-def _view(
-    clips: MotionClips, row: int | np.signedinteger[Any], view: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
-    return sample_view(clips.features[row, view], clips.seconds[row, view], rng, drop=0.1)
+@torch.no_grad()
+def calibrate(objective: Objective, segments: Sequence[Segment]) -> float:
+    """Divide the head's outputs by the temperature that suits segments not learned from.
+
+    Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017,
+    https://arxiv.org/abs/1706.04599, section 4.2. Returns the temperature; 1 where there is nothing
+    to calibrate or no segment to do it on.
+    """
+    if objective.head is None or objective.activation == "identity" or not segments:
+        return 1.0
+    objective.eval()
+    batches = list(plain_batches(segments, BATCH_SEGMENTS))
+    outputs = torch.cat([objective.outputs(batch) for batch in batches])
+    truth = torch.cat([batch.truth for batch in batches])
+
+    def loss(logarithm: float) -> float:
+        return float(objective.supervised_loss(outputs / np.exp(logarithm), truth))
+
+    found = minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded")
+    temperature = float(np.exp(found.x))
+    objective.head.weight.div_(temperature)
+    objective.head.bias.div_(temperature)
+    return temperature
 
 
-def _statistics(values: NDArray[np.float16]) -> Vectors:
-    """Return mean, standard deviation and mean absolute difference over time, each unit length."""
-    series = values.astype(np.float32)
-    parts = series.mean(0), series.std(0), np.abs(np.diff(series, axis=0)).mean(0)
-    return np.concatenate([part / max(float(np.linalg.norm(part)), 1e-9) for part in parts])
+@torch.no_grad()
+def measure(
+    objective: Objective, train: Sequence[Segment], segments: Sequence[Segment]
+) -> dict[str, float]:
+    """Return what the validation clips come to: accuracy, losses, and what they are compared with.
+
+    For a sequence autoencoder the errors of predicting the mean and of copying the last frame
+    stand beside its own.
+    """
+    if not segments:
+        return {}
+    measured: dict[str, float] = {}
+    if objective.head is not None:
+        scores, truth = clip_outputs(objective, segments)
+        if objective.activation == "softmax":
+            measured["accuracy"] = float((scores.argmax(1) == truth.argmax(1)).mean())
+            measured["chance"] = 1 / scores.shape[1]
+        elif objective.activation == "identity":
+            measured["mean_squared_error"] = float(((scores - truth) ** 2).mean())
+            mean = np.mean([segment.truth for segment in train], axis=0)
+            measured["mean_squared_error_of_the_mean"] = float(((mean - truth) ** 2).mean())
+        else:
+            measured["accuracy_per_class"] = float(((scores > 0.5) == (truth > 0.5)).mean())
+    sums: dict[str, float] = {}
+    for batch in plain_batches(segments, BATCH_SEGMENTS):
+        for name, errors in objective.sequence_errors(batch).items():
+            for kind, error in zip(errors._fields, errors, strict=True):
+                label = name if kind == "model" else f"{name}_by_{kind}"
+                sums[label] = sums.get(label, 0.0) + float(error) * len(batch)
+    return measured | {name: value / len(segments) for name, value in sums.items()}
 
 
-def _pair_precision(queries: Vectors, gallery: Vectors) -> float:
-    """Return the mean of 1 / rank of gallery row i for query i: one right answer each."""
-    queries = queries / np.linalg.norm(queries, axis=1, keepdims=True).clip(1e-9)
-    gallery = gallery / np.linalg.norm(gallery, axis=1, keepdims=True).clip(1e-9)
-    cosines = queries @ gallery.T
-    ranks = (cosines > cosines.diagonal()[:, None]).sum(1) + 1
-    return float((1 / ranks).mean())
+def _activate(outputs: Tensor, activation: Activation) -> Tensor:
+    if activation == "softmax":
+        return outputs.softmax(dim=1)
+    return outputs.sigmoid() if activation == "sigmoid" else outputs

@@ -1,4 +1,4 @@
-"""`python -m soravec.training.pretrain`: from photographs and teachers to a model folder.
+"""`python -m soravec.training.pretraining.pretrain`: from photographs and teachers to a model.
 
 Three stages, each resumable: the CNN is distilled, the projection is fitted, the RNN is trained on
 generated camera motion. The folder `model` inside the output is what becomes `sora-mini`.
@@ -21,19 +21,19 @@ from soravec.models.export import save_model
 from soravec.models.sora import SoraEncoder
 from soravec.runtime.config import CnnConfig, ModelConfig, SamplingConfig, TemporalConfig
 from soravec.runtime.encoder import load
-from soravec.training.card import write_card
-from soravec.training.distill import DistillConfig, describe, distill
-from soravec.training.measure import choose_weight, measure_motion
-from soravec.training.motion import MotionClips, make_clips
-from soravec.training.patches import Image, Pyramid, load_photos, split_photos
-from soravec.training.projection import (
+from soravec.training.pretraining.card import write_card
+from soravec.training.pretraining.distill import DistillConfig, describe, distill
+from soravec.training.pretraining.measure import choose_weight, measure_motion
+from soravec.training.pretraining.motion import MotionClips, make_clips
+from soravec.training.pretraining.patches import Image, Pyramid, load_photos, split_photos
+from soravec.training.pretraining.projection import (
     fit_projection,
     photo_features,
     set_projection,
     view_features,
 )
-from soravec.training.teachers import MobileNets
-from soravec.training.temporal import TemporalTraining, train_temporal
+from soravec.training.pretraining.teachers import MobileNets
+from soravec.training.pretraining.temporal import TemporalTraining, train_temporal
 from soravec.types import Frames
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from soravec.models.cnn import FrameCnn
-from soravec.training.patches import Pyramid, resize_views, sample_patches
+from soravec.training.pretraining.patches import Pyramid, resize_views, sample_patches
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 

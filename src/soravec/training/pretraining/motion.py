@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from soravec.training.patches import LUMA, Image, Pyramid, warp
+from soravec.training.pretraining.patches import LUMA, Image, Pyramid, warp
 
 Extractor = Callable[[Image], NDArray[np.float32]]
 

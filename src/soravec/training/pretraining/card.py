@@ -9,7 +9,7 @@ def write_card(figures: Mapping[str, Any], num_photos: int, num_held_out: int) -
     """Return the card as Markdown.
 
     Args:
-        figures: What `soravec.training.pretrain` measured.
+        figures: What `soravec.training.pretraining.pretrain` measured.
         num_photos: Photographs trained on.
         num_held_out: Photographs held out.
     """

@@ -2,7 +2,7 @@
 
 Function matching (Beyer et al., "Knowledge distillation: A good teacher is patient and consistent",
 2022, https://arxiv.org/abs/2106.05237): student and teachers see the same strongly varied and mixed
-view. Departures: the views come from few photographs (see `soravec.training.patches`), an embedding
+view. Departures: the views come from few photographs (see `patches` beside this), an embedding
 is matched beside the classes, and a view with its answers is used several times.
 """
 
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from soravec.models.cnn import FrameCnn
 from soravec.training.losses import distillation_loss, embedding_loss
-from soravec.training.patches import Pyramid, resize_views, sample_patches
-from soravec.training.teachers import Teacher
+from soravec.training.pretraining.patches import Pyramid, resize_views, sample_patches
+from soravec.training.pretraining.teachers import Teacher
 
 logger = logging.getLogger(__name__)
 

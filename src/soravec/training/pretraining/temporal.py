@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from soravec.models.rnn import LONGEST_SECONDS, SHORTEST_SECONDS
 from soravec.models.temporal import Reading, TemporalModel
-from soravec.training.distill import log_line, schedule
 from soravec.training.losses import contrast_loss, prediction_loss
-from soravec.training.motion import KINDS, MotionClips
+from soravec.training.pretraining.distill import log_line, schedule
+from soravec.training.pretraining.motion import KINDS, MotionClips
 
 Series = tuple[Tensor, Tensor, Tensor]
 """Features (B, T, C), elapsed seconds (B, T) and mask (B, T)."""

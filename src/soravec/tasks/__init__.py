@@ -1,0 +1,1 @@
+"""Answers: each one public function over vectors and features."""

@@ -1,0 +1,51 @@
+"""What videos are called: every segment by a head of the model, files by supervised workers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from soravec.library.batch import embed_files
+from soravec.runtime.encoder import Encoder
+from soravec.types import Classification
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """What became of one file."""
+
+    path: str
+    """As the caller named it."""
+    classification: Classification | None = None
+    """What it is called; None where it was skipped."""
+    error_type: str = ""
+    """Kind of the error; empty where there was none."""
+    message: str = ""
+    """What, where and what to do."""
+
+
+def classify_files(
+    paths: Sequence[str | Path],
+    encoder: Encoder,
+    *,
+    head: str | None = None,
+    num_workers: int | None = None,
+    fps: float | None = None,
+) -> Iterator[Classified]:
+    """Yield what files are called, in their order; one bad file does not stop the others.
+
+    Args:
+        paths: Files, clips in tars, folders of frames, URLs.
+        encoder: A model with a head, such as `soravec train` makes.
+        head: The name of the head; None means the only one.
+        num_workers: Processes; None means one per core.
+        fps: Frames per second of folders of frames; None for what they state, else 25.
+
+    Raises:
+        ModelError: The model has no such head.
+    """
+    chosen = encoder.head(head)
+    for done in embed_files(paths, encoder, num_workers=num_workers, fps=fps):
+        if done.embedding is None:
+            yield Classified(done.path, error_type=done.error_type, message=done.message)
+        else:
+            yield Classified(done.path, chosen.classify(done.embedding))

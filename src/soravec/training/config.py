@@ -1,0 +1,248 @@
+"""What can be set about a training: frozen dataclasses onto which a YAML file maps one to one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from soravec.data.augmentation import Augmentation
+from soravec.errors import TrainingError
+from soravec.runtime.config import Pooling, TemporalKind, from_dict
+
+
+@dataclass(frozen=True, slots=True)
+class DataOptions:
+    """Which frames are read, and how the clips are divided."""
+
+    fps: float | None = None
+    """Frames per second; None for the model's. Short clips want more: 8 for a few seconds."""
+    segment_seconds: float | None = None
+    """Longest segment; None for the model's."""
+    motion: Literal["none", "difference"] | None = None
+    """Whether the CNN also reads how each frame differs from the one before it at the video's own
+    rate, which doubles its work; None for the model's."""
+    views: int = 0
+    """Augmented versions of every training clip that are cached beside the clip as it is."""
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    """Shares of train, validation and test, where the manifest does not say."""
+    duplicates: Literal["report", "group", "drop", "ignore"] = "report"
+    """What to do about clips that show the same: list them; keep them in one split as well; keep
+    one of them; not look."""
+    num_workers: int | None = None
+    """Processes that decode; None for one per core."""
+
+
+@dataclass(frozen=True, slots=True)
+class TemporalOptions:
+    """The temporal model."""
+
+    kind: TemporalKind = "gru"
+    """`mean` and `statistics` are blind to order: the baselines."""
+    hidden_dim: int = 128
+    """Width of its states."""
+    num_layers: int = 1
+    """Recurrent or Transformer layers."""
+    bidirectional: bool = False
+    """Whether an RNN also reads backwards."""
+    differences: bool = True
+    """Whether each frame's features come with their change since the frame before."""
+    statistics: bool = True
+    """Whether the statistics over time stand beside what was read."""
+    pooling: Pooling = "mean"
+    """How the states of a segment become one."""
+    motion_dim: int = 64
+    """Length of the reading: the part of a vector that is learned."""
+    motion_weight: float = 0.5
+    """Its share in an inner product of two vectors."""
+    dropout: float = 0.3
+    """Share of inputs that is dropped in training."""
+    train: bool = True
+    """False keeps the model's own temporal model, and so its vectors: only a head is learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class CnnOptions:
+    """Training end to end."""
+
+    train_stages: int = 0
+    """How many of the CNN's last stages learn too; 0 keeps it frozen and reads cached features."""
+    learning_rate_share: float = 0.1
+    """The CNN's learning rate as a share of the rest's."""
+    max_frames: int = 16
+    """Most frames of a segment that are decoded for one step, spread evenly."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeAugmentation:
+    """How the frames of a training segment are varied in time, anew in every epoch."""
+
+    drop: float = 0.1
+    """Most of the frames, as a share, that are lost."""
+    speed: float = 1.25
+    """Times are stretched or shrunk by up to this factor; 1 leaves them."""
+    crop: float = 0.8
+    """Least share of a segment that is read; 1 reads it whole."""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.drop < 1 and self.speed >= 1 and 0 < self.crop <= 1):
+            raise TrainingError(
+                f"drop must lie in [0, 1), speed be at least 1, crop lie in (0, 1]: {self}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveOptions:
+    """What is made small: a weighted sum."""
+
+    supervised: float = 1.0
+    """Weight of what the labels ask for: cross-entropy where one class is right, binary
+    cross-entropy where several may be, mean squared error where a target is given."""
+    label_smoothing: float = 0.05
+    """Share of the truth that is spread over all classes, in the cross-entropy."""
+    autoencoder: float = 0.0
+    """Weight of the mean squared error of reconstructing the frames' features backwards."""
+    prediction: float = 0.0
+    """Weight of the mean squared error of predicting the second half from the first."""
+    contrast: float = 0.0
+    """Weight of InfoNCE between two views of every segment."""
+    temperature: float = 0.1
+    """Of the contrast."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerOptions:
+    """How weights move."""
+
+    name: Literal["sgd", "adam", "adamw"] = "adamw"
+    """SGD has momentum."""
+    learning_rate: float = 1e-3
+    """Peak."""
+    momentum: float = 0.9
+    """Of SGD."""
+    weight_decay: float = 0.05
+    """Of matrices; biases and norms have none."""
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    """After the warm-up."""
+    warmup: float = 0.05
+    """Share of all updates in which the learning rate rises from 0."""
+    step_at: tuple[float, ...] = (0.5, 0.75)
+    """Where `step` lowers it, as shares of all updates."""
+    step_factor: float = 0.1
+    """What `step` multiplies it by."""
+    clip_norm: float = 1.0
+    """Longest gradient; 0 for any."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of the weights, which is then kept; 0 for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopOptions:
+    """How long, and how exactly."""
+
+    epochs: int = 60
+    """Rounds over the training segments, at most."""
+    batch_size: int = 32
+    """Segments per batch."""
+    accumulate: int = 1
+    """Batches per update."""
+    patience: int = 20
+    """Epochs without a better validation loss after which training stops; 0 for never."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Of the arithmetic."""
+    accelerator: Literal["cpu", "cuda", "auto"] = "auto"
+    """Where to compute."""
+    seed: int = 0
+    """Of weights, order and augmentation."""
+    deterministic: bool = False
+    """Refuse operations whose result may differ between two runs on one machine."""
+    checkpoint_seconds: float = 60.0
+    """Time between checkpoints, from which `--resume` goes on."""
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch_size, self.accumulate) < 1 or self.patience < 0:
+            raise TrainingError("epochs, batch_size and accumulate must be at least 1, patience 0")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """All of a training's configuration."""
+
+    model: str = "sora-mini"
+    """The model to start from: a name, a folder or a hub id."""
+    head: str = "labels"
+    """Name of the head in the new model."""
+    data: DataOptions = field(default_factory=DataOptions)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    time: TimeAugmentation = field(default_factory=TimeAugmentation)
+    temporal: TemporalOptions = field(default_factory=TemporalOptions)
+    cnn: CnnOptions = field(default_factory=CnnOptions)
+    objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
+    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
+    loop: LoopOptions = field(default_factory=LoopOptions)
+
+
+def read_train_config(path: Path | None, settings: Sequence[str] = ()) -> TrainConfig:
+    """Return the configuration of a YAML file, with single settings laid over it.
+
+    Args:
+        path: The file; None for the defaults.
+        settings: `loop.epochs=30` and the like.
+
+    Raises:
+        TrainingError: A key is unknown, a value of another type, or the file is not YAML.
+    """
+    raw: Any = {}
+    if path is not None:
+        try:
+            raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except OSError as error:
+            raise TrainingError(f"{path}: cannot be read ({error.strerror})") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split())
+            raise TrainingError(f"{path}: not YAML ({reason})") from error
+        if not isinstance(raw, Mapping):
+            raise TrainingError(f"{path}: must hold keys and values, such as 'model: sora-mini'")
+    config = from_dict(TrainConfig, raw, where=str(path or "configuration"), error=TrainingError)
+    return with_settings(config, settings)
+
+
+def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
+    """Return a configuration with settings such as `loop.epochs=30` laid over it.
+
+    Raises:
+        TrainingError: One has no `=`, names an unknown key, or gives a value of another type.
+    """
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise TrainingError(f"--set {setting}: must be KEY=VALUE, such as loop.epochs=30")
+        raw = _plain(asdict(config))
+        *groups, key = name.strip().split(".")
+        place = raw
+        for group in groups:
+            if not isinstance(place.get(group), dict):
+                known = ", ".join(k for k, v in raw.items() if isinstance(v, dict))
+                raise TrainingError(f"--set {setting}: no group '{group}'. There are: {known}")
+            place = place[group]
+        place[key] = yaml.safe_load(text)
+        config = from_dict(TrainConfig, raw, where=f"--set {setting}", error=TrainingError)
+    return config
+
+
+def write_train_config(config: TrainConfig, path: Path) -> None:
+    """Write a configuration as YAML that `read_train_config` reads back."""
+    path.write_text(yaml.safe_dump(_plain(asdict(config)), sort_keys=False), encoding="utf-8")
+
+
+def with_temporal(config: TrainConfig, **changes: Any) -> TrainConfig:  # noqa: ANN401  # of any field
+    """Return a configuration with other fields of the temporal model."""
+    return replace(config, temporal=replace(config.temporal, **changes))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  # whatever a configuration holds
+    """Return lists in place of tuples, which YAML does not know."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, tuple) else value

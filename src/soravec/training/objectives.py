@@ -1,0 +1,169 @@
+"""What a training makes small: a temporal model, with what is needed only to train it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from soravec.models.decoder import SequenceDecoder
+from soravec.models.sora import join
+from soravec.models.temporal import TemporalModel
+from soravec.runtime.heads import Activation
+from soravec.training.batches import Batch
+from soravec.training.config import ObjectiveOptions
+from soravec.training.losses import contrast_loss, prediction_loss
+
+VECTOR_SCALE = 16.0
+"""What unit vectors are multiplied by before the head, whose weights would have to grow otherwise;
+it is part of the head's weights once they are stored."""
+
+DECODER_DIM = 256
+
+
+class Objective(nn.Module):
+    """The weighted sum of losses of batches.
+
+    Args:
+        temporal: The model.
+        options: The weights.
+        num_outputs: K classes or targets; 0 without labels.
+        activation: What they mean: decides the supervised loss.
+    """
+
+    def __init__(
+        self,
+        temporal: TemporalModel,
+        options: ObjectiveOptions,
+        *,
+        num_outputs: int,
+        activation: Activation,
+    ) -> None:
+        super().__init__()
+        self.temporal = temporal
+        self.options = options
+        self.activation: Literal["softmax", "sigmoid", "identity"] = activation
+        config = temporal.config
+        dim = config.appearance_dim + config.motion_dim
+        self.head = nn.Linear(dim, num_outputs) if num_outputs else None
+        width = len(temporal.feature_mean)
+        self.reconstruct = _decoder(config.motion_dim, width, wanted=options.autoencoder)
+        self.predict = _decoder(config.motion_dim, width, wanted=options.prediction)
+
+    @property
+    def num_views(self) -> int:
+        """How many versions of a batch `forward` takes."""
+        return 2 if self.options.contrast else 1
+
+    def forward(self, views: Sequence[Batch]) -> dict[str, Tensor]:
+        """Return the losses by name; `loss` is their weighted sum.
+
+        Args:
+            views: One version of a batch, or two where views are contrasted.
+        """
+        losses: dict[str, Tensor] = {}
+        batch = views[0]
+        reading = self.temporal(batch.features, batch.elapsed_seconds, batch.mask)
+        if self.head is not None:
+            outputs = self.head(VECTOR_SCALE * join(reading, self.temporal.config))  # (B, K)
+            losses["supervised"] = self.supervised_loss(outputs, batch.truth)
+        if self.options.contrast:
+            other = views[1]
+            second = self.temporal(other.features, other.elapsed_seconds, other.mask)
+            none = reading.motion.new_zeros(len(batch.mask), 0, reading.motion.shape[1])
+            losses["contrast"] = contrast_loss(
+                reading.motion, second.motion, none, self.options.temperature
+            )
+        errors = self.sequence_errors(batch)
+        losses |= {name: error.model for name, error in errors.items()}
+        weights = cast(Mapping[str, float], _weights(self.options))
+        total = sum(weights[name] * loss for name, loss in losses.items())
+        return {"loss": cast(Tensor, total), **losses}
+
+    def outputs(self, batch: Batch) -> Tensor:
+        """Return the head's outputs (B, K) before their activation."""
+        assert self.head is not None
+        reading = self.temporal(batch.features, batch.elapsed_seconds, batch.mask)
+        logits: Tensor = self.head(VECTOR_SCALE * join(reading, self.temporal.config))
+        return logits
+
+    def supervised_loss(self, outputs: Tensor, truth: Tensor) -> Tensor:
+        """Return the mean loss of outputs (B, K) against the truth (B, K)."""
+        if self.activation == "identity":
+            return F.mse_loss(outputs, truth)
+        if self.activation == "sigmoid":
+            return F.binary_cross_entropy_with_logits(outputs, truth)
+        smoothing = self.options.label_smoothing if self.training else 0.0
+        return F.cross_entropy(outputs, truth.argmax(dim=1), label_smoothing=smoothing)
+
+    def sequence_errors(self, batch: Batch) -> dict[str, "SequenceError"]:
+        """Return the mean squared errors of reconstruction and prediction, and of two baselines.
+
+        The composite model of Srivastava et al. 2015 (see `SequenceDecoder`), section 2.3: the
+        first half of a segment is read; one decoder gives it back in reverse order, another gives
+        the second half. Features are standardised, so that predicting the mean has an error near 1.
+        """
+        if self.reconstruct is None and self.predict is None:
+            return {}
+        series = self.temporal.standardise(batch.features, batch.mask)  # (B, T, C)
+        lengths = batch.mask.sum(dim=1).to(torch.int64)  # (B,)
+        half = (lengths + 1) // 2
+        steps = torch.arange(batch.mask.shape[1], device=half.device)
+        first = (steps < half[:, None]).to(batch.mask)  # (B, T)
+        code = self.temporal(batch.features, batch.elapsed_seconds, first).motion  # (B, M)
+        last = _at(series, half[:, None] - 1).squeeze(1)  # (B, C)
+        backward = (half[:, None] - 1 - steps).clamp(min=0)  # (B, T)
+        forward = (half[:, None] + steps).clamp(max=len(steps) - 1)
+        # Going back, the time to the frame before is that which the frame after it had waited.
+        waited = _at(batch.elapsed_seconds.unsqueeze(-1), (backward + 1).clamp(max=len(steps) - 1))
+        elapsed = waited.squeeze(-1) * (steps > 0)
+        ahead = _at(batch.elapsed_seconds.unsqueeze(-1), forward).squeeze(-1)
+        second = (steps < (lengths - half)[:, None]).to(batch.mask)
+        plans = {
+            "autoencoder": (self.reconstruct, backward, elapsed, first),
+            "prediction": (self.predict, forward, ahead, second),
+        }
+        return {
+            name: _sequence_error(decoder(code, last, times), _at(series, index), last, mask)
+            for name, (decoder, index, times, mask) in plans.items()
+            if decoder is not None
+        }
+
+
+class SequenceError(NamedTuple):
+    """Mean squared errors of standardised features."""
+
+    model: Tensor
+    """Of what was decoded."""
+    mean: Tensor
+    """Of the mean over the training set, in its place."""
+    copy: Tensor
+    """Of the last frame that was seen, in its place."""
+
+
+def _weights(options: ObjectiveOptions) -> dict[str, float]:
+    return {
+        "supervised": options.supervised,
+        "contrast": options.contrast,
+        "autoencoder": options.autoencoder,
+        "prediction": options.prediction,
+    }
+
+
+def _decoder(code_dim: int, feature_dim: int, *, wanted: float) -> SequenceDecoder | None:
+    return SequenceDecoder(code_dim, feature_dim, DECODER_DIM) if wanted else None
+
+
+def _at(series: Tensor, index: Tensor) -> Tensor:
+    """Return the frames (B, S, C) of a series (B, T, C) at an index (B, S)."""
+    return series.gather(1, index.unsqueeze(-1).expand(-1, -1, series.shape[2]))
+
+
+def _sequence_error(decoded: Tensor, target: Tensor, last: Tensor, mask: Tensor) -> SequenceError:
+    copied = last.unsqueeze(1).expand_as(target)
+    return SequenceError(
+        prediction_loss(decoded, target, mask),
+        prediction_loss(torch.zeros_like(target), target, mask),
+        prediction_loss(copied, target, mask),
+    )

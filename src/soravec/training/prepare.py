@@ -1,0 +1,250 @@
+"""From a list of labelled clips to segments that can be learned from."""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soravec.data.duplicates import drop_duplicates, near_duplicates, same_group
+from soravec.data.features import FeatureCache, FeatureSet, OnProgress, skipped_rows
+from soravec.data.manifest import Clip, Manifest, write_manifest
+from soravec.data.splits import split_clips
+from soravec.errors import TrainingError
+from soravec.models.cnn import FrameCnn
+from soravec.models.export import load_encoder, save_model
+from soravec.models.sora import SoraEncoder
+from soravec.runtime.encoder import Encoder
+from soravec.runtime.folder import CARD_FILE, find_model
+from soravec.runtime.heads import Activation
+from soravec.training.batches import Segment, segments_of
+from soravec.training.config import TrainConfig
+
+SPLIT_FILE = "split.csv"
+SKIPPED_FILE = "skipped.csv"
+DUPLICATES_FILE = "duplicates.csv"
+BASE_FOLDER = "base"
+
+ACTIVATIONS: dict[str, Activation] = {
+    "single_label": "softmax",
+    "multi_label": "sigmoid",
+    "regression": "identity",
+    "unlabelled": "identity",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that a temporal model is trained from."""
+
+    manifest: Manifest
+    """With a split for every clip."""
+    encoder: Encoder
+    """The base model, at the rate that is read."""
+    features: FeatureSet
+    """Of all clips that could be read."""
+    train: tuple[Segment, ...]
+    """What is learned from, augmented views beside it."""
+    validation: tuple[Segment, ...]
+    """What decides when to stop; may be empty."""
+    paths: tuple[tuple[Path, ...], tuple[Path, ...]]
+    """Video of each clip that the segments of both name by its number."""
+
+    @property
+    def activation(self) -> Activation:
+        """What the outputs of a head mean."""
+        return ACTIVATIONS[self.manifest.task]
+
+    @property
+    def num_outputs(self) -> int:
+        """K classes or targets; 0 without labels."""
+        return len(self.manifest.classes)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where features are kept."""
+
+    cache: Path
+    """Folder of features, shared by trainings."""
+    library: Path | None = None
+    """A library whose features are used where they fit."""
+
+
+def prepare(
+    manifest: Manifest,
+    config: TrainConfig,
+    out: Path,
+    places: Places,
+    *,
+    on_progress: OnProgress | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Prepared:
+    """Split the clips, read their features, look for duplicates, and divide clips into segments.
+
+    Writes `split.csv`, `skipped.csv` and `duplicates.csv` into `out`.
+
+    Args:
+        manifest: The clips.
+        config: How.
+        out: Folder of the training; made where absent.
+        places: Where features are kept.
+        on_progress: Called with videos read and videos to read.
+        say: Given sentences for a person.
+
+    Raises:
+        ManifestError: The clips cannot be split.
+        TrainingError: Nothing is left to learn from.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    encoder = base_encoder(config, out)
+    cache = FeatureCache(
+        places.cache, encoder, library=places.library, num_workers=config.data.num_workers
+    )
+    features = cache.read(manifest.clips, on_progress=on_progress)
+    if not features.clips:
+        first = f" The first: {features.skipped[0].message}" if features.skipped else ""
+        raise TrainingError(f"{manifest.path}: none of its clips can be read.{first}")
+    manifest = _split(manifest, features, encoder, config, out, say)
+    features = _with_splits(features, manifest)
+    train = _of_split(features, "train")
+    if not train.clips:
+        raise TrainingError(f"{manifest.path}: no clip to train on can be read")
+    if config.data.views:
+        train = cache.augmented(
+            train,
+            config.augmentation,
+            num_views=config.data.views,
+            seed=config.loop.seed,
+            on_progress=on_progress,
+        )
+    skipped = (*features.skipped, *train.skipped[len(features.skipped) :])
+    _write_rows(out / SKIPPED_FILE, skipped_rows(skipped), ("row", "path", "error", "message"))
+    if skipped:
+        say(f"{len(skipped)} clips could not be read: {out / SKIPPED_FILE}")
+    validation = _of_split(features, "validation")
+    return Prepared(
+        manifest,
+        encoder,
+        replace(features, skipped=skipped),
+        segments_of_set(train, manifest, encoder),
+        segments_of_set(validation, manifest, encoder),
+        (_paths(train), _paths(validation)),
+    )
+
+
+def segments_of_set(
+    features: FeatureSet, manifest: Manifest, encoder: Encoder
+) -> tuple[Segment, ...]:
+    """Return the segments of clips, with the truth of each."""
+    length = encoder.config.sampling.segment_seconds
+    return tuple(
+        segment
+        for number, (clip, views) in enumerate(zip(features.clips, features.views, strict=True))
+        for segment in segments_of(number, views, truth_of(clip, manifest), length)
+    )
+
+
+def truth_of(clip: Clip, manifest: Manifest) -> NDArray[np.float32]:
+    """Return (K,) float32: 1 for every class of a clip, or its targets; empty without labels."""
+    if manifest.task == "regression":
+        return np.array(clip.target, np.float32)
+    return np.array([name in clip.labels for name in manifest.classes], np.float32)
+
+
+def base_encoder(config: TrainConfig, out: Path) -> Encoder:
+    """Return the model to start from, at the rate and in the segments that are wanted.
+
+    A model whose CNN is to read differences, and does not yet, is written anew into `out`.
+    """
+    folder = find_model(config.model)
+    motion = config.data.motion
+    if motion is not None and motion != folder.config.cnn.motion:
+        base = out / BASE_FOLDER
+        if not (base / CARD_FILE).is_file():
+            _write_with_motion(load_encoder(folder.path), motion, base)
+        folder = find_model(base)
+    options = config.data
+    return Encoder(folder).sampled(fps=options.fps, segment_seconds=options.segment_seconds)
+
+
+def _write_with_motion(encoder: SoraEncoder, motion: str, folder: Path) -> None:
+    """Write a model whose CNN reads differences, or no longer does; the rest is untrained."""
+    cnn = encoder.config.cnn
+    looks = cnn.appearance_features
+    changed = replace(
+        cnn,
+        motion=motion,  # type: ignore[arg-type]  # checked with the configuration
+        feature_dim=looks if motion == "none" else 2 * looks,
+    )
+    temporal = replace(encoder.config.temporal, motion_weight=0.0)
+    config = replace(encoder.config, cnn=changed, temporal=temporal, files={})
+    model = SoraEncoder(config, FrameCnn(changed, encoder.cnn.network))
+    model.temporal.projection.load_state_dict(encoder.temporal.projection.state_dict())
+    card = f"# {config.name}\n\nMade as a base for training: its temporal model is untrained.\n"
+    save_model(model, folder, card=card)
+
+
+def _split(  # noqa: PLR0913, PLR0917  # one stage of `prepare`
+    manifest: Manifest,
+    features: FeatureSet,
+    encoder: Encoder,
+    config: TrainConfig,
+    out: Path,
+    say: Callable[[str], None],
+) -> Manifest:
+    """Return the manifest with a split for every clip, duplicates treated as asked."""
+    options = config.data
+    if options.duplicates != "ignore":
+        pairs = near_duplicates([views[0] for views in features.views])
+        rows = [
+            {
+                "first": str(features.clips[pair.first].path),
+                "second": str(features.clips[pair.second].path),
+                "likeness": f"{pair.likeness:.4f}",
+            }
+            for pair in pairs
+        ]
+        _write_rows(out / DUPLICATES_FILE, rows, ("first", "second", "likeness"))
+        if pairs and options.duplicates == "report":
+            say(f"{len(pairs)} pairs of clips show the same: {out / DUPLICATES_FILE}")
+        clips = [(features.clips[pair.first], features.clips[pair.second]) for pair in pairs]
+        if options.duplicates == "drop":
+            manifest = drop_duplicates(manifest, clips)
+        elif options.duplicates == "group":
+            manifest = same_group(manifest, clips)
+    manifest = split_clips(manifest, options.fractions, seed=config.loop.seed)
+    write_manifest(manifest, out / SPLIT_FILE)
+    return manifest
+
+
+def _with_splits(features: FeatureSet, manifest: Manifest) -> FeatureSet:
+    """Return the features of the clips that the manifest still has, with their splits."""
+    by_row = {clip.row: clip for clip in manifest.clips}
+    kept = [i for i, clip in enumerate(features.clips) if clip.row in by_row]
+    clips = tuple(by_row[features.clips[i].row] for i in kept)
+    return replace(features, clips=clips, views=tuple(features.views[i] for i in kept))
+
+
+def _of_split(features: FeatureSet, split: str) -> FeatureSet:
+    kept = [i for i, clip in enumerate(features.clips) if clip.split == split]
+    return replace(
+        features,
+        clips=tuple(features.clips[i] for i in kept),
+        views=tuple(features.views[i] for i in kept),
+    )
+
+
+def _paths(features: FeatureSet) -> tuple[Path, ...]:
+    return tuple(clip.path for clip in features.clips)
+
+
+def _write_rows(
+    path: Path, rows: Sequence[Mapping[str, str | int]], columns: Sequence[str]
+) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,203 @@
+"""Train a temporal model and a head on labelled clips, and save them as a model folder."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from soravec.data.manifest import Manifest
+from soravec.errors import TrainingError
+from soravec.models.export import load_encoder
+from soravec.models.pooling import temporal_statistics
+from soravec.models.temporal import TemporalModel
+from soravec.runtime.config import ModelConfig, TemporalConfig
+from soravec.training.batches import CachedSource, Segment, plain_batches
+from soravec.training.config import TrainConfig, write_train_config
+from soravec.training.loop import Fit, Progress, fit
+from soravec.training.measure import calibrate, measure
+from soravec.training.objectives import Objective
+from soravec.training.prepare import Places, Prepared, prepare
+from soravec.training.save import save_trained
+
+MODEL_FOLDER = "model"
+CONFIG_FILE = "config.yaml"
+TRAINING_FILE = "training.json"
+BATCH_SEGMENTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training left behind."""
+
+    model: Path
+    """Folder of the new model."""
+    prepared: Prepared
+    """What it was trained from."""
+    fit: Fit
+    """How it went."""
+    validation: dict[str, float]
+    """Losses and, for classes, the accuracy over validation clips."""
+
+
+def train(
+    manifest: Manifest,
+    out: Path,
+    config: TrainConfig,
+    places: Places,
+    *,
+    resume: bool = False,
+    on_videos: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Trained:
+    """Train on the clips of a manifest and write the model into `out / "model"`.
+
+    Args:
+        manifest: Labelled clips, or clips without labels for learning without them.
+        out: Folder of the training.
+        config: How.
+        places: Where features are kept.
+        resume: Go on from the checkpoint in `out`.
+        on_videos: Called with videos read and videos to read.
+        on_progress: Called after every batch.
+        say: Given sentences for a person.
+
+    Raises:
+        ManifestError: The clips cannot be used.
+        TrainingError: The configuration does not fit them.
+    """
+    prepared = prepare(manifest, config, out, places, on_progress=on_videos, say=say)
+    write_train_config(config, out / CONFIG_FILE)
+    objective, result = train_objective(
+        prepared, config, out=out, resume=resume, on_progress=on_progress
+    )
+    measured = measure(objective, prepared.train, prepared.validation)
+    model = save_trained(objective, prepared, config, out / MODEL_FOLDER, result, measured)
+    facts = {
+        "epochs": result.epochs,
+        "best_epoch": result.best_epoch,
+        "seconds": round(result.seconds, 3),
+        "waiting": round(result.waiting, 4),
+        "num_parameters": sum(p.numel() for p in objective.parameters() if p.requires_grad),
+        "validation": measured,
+        "history": result.history,
+    }
+    (out / TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return Trained(model, prepared, result, measured)
+
+
+def train_objective(
+    prepared: Prepared,
+    config: TrainConfig,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> tuple[Objective, Fit]:
+    """Return a temporal model with its head, trained on cached features, and how it went.
+
+    Raises:
+        TrainingError: Nothing would be learned.
+    """
+    torch.manual_seed(config.loop.seed)
+    objective = make_objective(prepared, config)
+    source = CachedSource(
+        prepared.train,
+        prepared.validation,
+        batch_size=config.loop.batch_size,
+        time=config.time,
+        seed=config.loop.seed,
+        num_views=objective.num_views,
+    )
+    result = fit(
+        objective,
+        source,
+        optimizer_options=config.optimizer,
+        options=config.loop,
+        out=out,
+        resume=resume,
+        on_progress=on_progress,
+    )
+    calibrate(objective, prepared.validation)
+    return objective, result
+
+
+def make_objective(prepared: Prepared, config: TrainConfig) -> Objective:
+    """Return an untrained objective whose inputs are standardised by the training segments.
+
+    Raises:
+        TrainingError: Nothing would be learned.
+    """
+    base = load_encoder(prepared.encoder.folder.path)
+    options = config.temporal
+    if options.train:
+        temporal = TemporalModel(
+            temporal_config(base.config, config),
+            base.config.cnn.feature_dim,
+            appearance_features=base.config.cnn.appearance_features,
+            dropout=options.dropout,
+        )
+        temporal.projection.load_state_dict(base.temporal.projection.state_dict())
+        temporal.projection.requires_grad_(False)
+        fit_scales(temporal, prepared.train)
+    else:
+        temporal = base.temporal.requires_grad_(False)
+    weights = config.objective
+    if not prepared.num_outputs:
+        weights = replace(weights, supervised=0.0)
+    if not (weights.supervised or weights.autoencoder or weights.prediction or weights.contrast):
+        raise TrainingError(
+            "nothing to learn: the clips have no labels and no target, and no weight is set of"
+            " objective.autoencoder, objective.prediction or objective.contrast"
+        )
+    return Objective(
+        temporal,
+        weights,
+        num_outputs=prepared.num_outputs if weights.supervised else 0,
+        activation=prepared.activation,
+    )
+
+
+def temporal_config(base: ModelConfig, config: TrainConfig) -> TemporalConfig:
+    """Return the configuration of a new temporal model on the appearance of a base model."""
+    options = config.temporal
+    return TemporalConfig(
+        appearance_dim=base.temporal.appearance_dim,
+        motion_dim=options.motion_dim,
+        kind=options.kind,
+        hidden_dim=options.hidden_dim,
+        num_layers=options.num_layers,
+        bidirectional=options.bidirectional,
+        differences=options.differences,
+        statistics=options.statistics,
+        motion_weight=options.motion_weight,
+        pooling=options.pooling,
+    )
+
+
+@torch.no_grad()
+def fit_scales(temporal: TemporalModel, segments: Sequence[Segment]) -> None:
+    """Set mean and deviation of features, and of their statistics, to those of the segments."""
+    unit = [temporal.normalise(torch.from_numpy(s.views[0]).float()) for s in segments]
+    mean, deviation = _moments(unit)
+    temporal.feature_mean.copy_(mean)
+    temporal.feature_scale.copy_(1 / deviation)
+    if temporal.has_statistics:
+        statistics = [
+            temporal_statistics(temporal.standardise(b.features, b.mask), b.mask)
+            for b in plain_batches(segments, BATCH_SEGMENTS)
+        ]
+        mean, deviation = _moments(statistics)
+        temporal.statistics_mean.copy_(mean)
+        temporal.statistics_scale.copy_(1 / deviation)
+
+
+def _moments(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation over the rows of all parts; a deviation is never 0."""
+    count = sum(len(part) for part in parts)
+    mean = sum(part.double().sum(dim=0) for part in parts) / count
+    squares = sum((part.double() - mean).square().sum(dim=0) for part in parts) / count
+    return torch.as_tensor(mean).float(), torch.as_tensor(squares).sqrt().clamp(min=1e-4).float()
