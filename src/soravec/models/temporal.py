@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from soravec.errors import ModelError
 from soravec.models.pooling import AttentionPooling, pool_last, pool_mean, temporal_statistics
 from soravec.models.rnn import RecurrentReader, encode_time
 from soravec.models.transformer import TemporalTransformer
-from soravec.runtime.config import TemporalConfig
+from soravec.runtime.config import Reads, TemporalConfig
 
 
 class Reading(NamedTuple):
@@ -71,15 +72,17 @@ class TemporalModel(nn.Module):
         self.register_buffer("feature_mean", torch.zeros(feature_dim))
         self.register_buffer("feature_scale", torch.full((feature_dim,), feature_dim**0.5))
         self.dropout = nn.Dropout(dropout)
-        self.reader = _reader(config, feature_dim * (1 + config.differences) + 2, dropout)
-        width = feature_dim if self.reader is None else self.reader.output_dim
+        self._read_features = _chosen(config.reads, looks, feature_dim)
+        self.num_read = num_read = len(range(feature_dim)[self._read_features])
+        self.reader = _reader(config, num_read * (1 + config.differences) + 2, dropout)
+        width = num_read if self.reader is None else self.reader.output_dim
         self.has_statistics = config.statistics or config.kind == "statistics"
         if config.kind == "statistics":
             width = 0
         if self.has_statistics:
-            self.register_buffer("statistics_mean", torch.zeros(3 * feature_dim))
-            self.register_buffer("statistics_scale", torch.ones(3 * feature_dim))
-            width += 3 * feature_dim
+            self.register_buffer("statistics_mean", torch.zeros(3 * num_read))
+            self.register_buffer("statistics_scale", torch.ones(3 * num_read))
+            width += 3 * num_read
         self.attention = (
             AttentionPooling(self.reader.output_dim)
             if self.reader is not None and config.pooling == "attention"
@@ -109,7 +112,7 @@ class TemporalModel(nn.Module):
         unit = self.normalise(features)  # (B, T, C)
         looks = self.projection(unit[..., : self.appearance_features])  # (B, T, A)
         appearance = F.normalize(looks, dim=-1) * present
-        series = self.standardise(features, mask)  # (B, T, C)
+        series = self.standardise(features, mask)  # (B, T, R)
         states, new_state = self._read(series, elapsed_seconds, mask, state)  # (B, T, H)
         pooled = [] if states is None else [self._pool(states, mask)]
         if self.has_statistics:
@@ -128,9 +131,9 @@ class TemporalModel(nn.Module):
         return torch.cat([F.normalize(looks, dim=-1), F.normalize(moves, dim=-1)], dim=-1)
 
     def standardise(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Return what the reader reads (B, T, C): mean 0 and deviation 1 over the training set."""
+        """Return the features that are read (B, T, R): mean 0, deviation 1 over the training set."""
         standard = (self.normalise(features) - self.feature_mean) * self.feature_scale
-        return standard * mask.unsqueeze(-1)
+        return standard[..., self._read_features] * mask.unsqueeze(-1)
 
     def _read(
         self, series: Tensor, elapsed_seconds: Tensor, mask: Tensor, state: Tensor | None
@@ -158,6 +161,13 @@ class TemporalModel(nn.Module):
             return pooled
         mean = self.reader is None or self.config.pooling == "mean"
         return pool_mean(states, mask) if mean else pool_last(states, mask)
+
+
+def _chosen(reads: Reads, looks: int, feature_dim: int) -> slice:
+    """Return which features are read, and refuse to read differences where there are none."""
+    if reads == "motion" and looks == feature_dim:
+        raise ModelError("the temporal model is to read motion, but the CNN reads no differences")
+    return {"all": slice(None), "appearance": slice(looks), "motion": slice(looks, None)}[reads]
 
 
 def _reader(

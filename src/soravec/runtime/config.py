@@ -18,6 +18,7 @@ FORMAT_VERSION = 1
 
 TemporalKind = Literal["mean", "statistics", "gru", "lstm", "transformer"]
 Pooling = Literal["last", "mean", "attention"]
+Reads = Literal["all", "appearance", "motion"]
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ class CnnConfig:
     motion: Literal["none", "difference"] = "none"
     """`difference`: the network also reads how each frame differs from the one before it at the
     video's own rate, and its features of that follow those of the frame."""
-    motion_gain: float = 2.0
+    motion_gain: float = 4.0
     """How far a difference is stretched before it is read; unused without one."""
 
     @property
@@ -64,6 +65,8 @@ class TemporalConfig:
     """Length M of the temporal model's reading."""
     kind: TemporalKind = "gru"
     """`mean` and `statistics` are blind to order; the others read it."""
+    reads: Reads = "all"
+    """Which of the features it reads: of the frame, of its difference to the one before, or both."""
     hidden_dim: int = 256
     """Width of the RNN's state, or of the Transformer."""
     num_layers: int = 1

@@ -9,7 +9,7 @@ import yaml
 
 from soravec.data.augmentation import Augmentation
 from soravec.errors import TrainingError
-from soravec.runtime.config import Pooling, TemporalKind, from_dict
+from soravec.runtime.config import Pooling, Reads, TemporalKind, from_dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class TemporalOptions:
 
     kind: TemporalKind = "gru"
     """`mean` and `statistics` are blind to order: the baselines."""
+    reads: Reads = "all"
+    """Which features it reads: of the frame, of its difference to the one before, or both."""
     hidden_dim: int = 128
     """Width of its states."""
     num_layers: int = 1

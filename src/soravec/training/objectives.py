@@ -47,7 +47,7 @@ class Objective(nn.Module):
         config = temporal.config
         dim = config.appearance_dim + config.motion_dim
         self.head = nn.Linear(dim, num_outputs) if num_outputs else None
-        width = len(temporal.feature_mean)
+        width = temporal.num_read
         self.reconstruct = _decoder(config.motion_dim, width, wanted=options.autoencoder)
         self.predict = _decoder(config.motion_dim, width, wanted=options.prediction)
 

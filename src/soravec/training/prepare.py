@@ -131,7 +131,7 @@ def prepare(
         replace(features, skipped=skipped),
         segments_of_set(train, manifest, encoder),
         segments_of_set(validation, manifest, encoder),
-        (_paths(train), _paths(validation)),
+        (paths_of(train), paths_of(validation)),
     )
 
 
@@ -237,7 +237,8 @@ def _of_split(features: FeatureSet, split: str) -> FeatureSet:
     )
 
 
-def _paths(features: FeatureSet) -> tuple[Path, ...]:
+def paths_of(features: FeatureSet) -> tuple[Path, ...]:
+    """Return the video of each clip."""
     return tuple(clip.path for clip in features.clips)
 
 

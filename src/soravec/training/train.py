@@ -168,6 +168,7 @@ def temporal_config(base: ModelConfig, config: TrainConfig) -> TemporalConfig:
         appearance_dim=base.temporal.appearance_dim,
         motion_dim=options.motion_dim,
         kind=options.kind,
+        reads=options.reads,
         hidden_dim=options.hidden_dim,
         num_layers=options.num_layers,
         bidirectional=options.bidirectional,
