@@ -13,7 +13,7 @@ import typer.core
 ORDER = (
     *("demo", "doctor", "probe"),
     *("cut", "concat", "frames", "frames-to-video"),
-    *("embed", "index", "search", "models", "library"),
+    *("embed", "index", "search", "train", "evaluate", "classify", "models", "library"),
 )
 
 

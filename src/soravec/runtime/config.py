@@ -66,7 +66,7 @@ class TemporalConfig:
     kind: TemporalKind = "gru"
     """`mean` and `statistics` are blind to order; the others read it."""
     reads: Reads = "all"
-    """Which of the features it reads: of the frame, of its difference to the one before, or both."""
+    """Which features it reads: of the frame, of its difference to the one before, or both."""
     hidden_dim: int = 256
     """Width of the RNN's state, or of the Transformer."""
     num_layers: int = 1

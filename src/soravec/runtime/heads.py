@@ -5,7 +5,7 @@ A classifier, taught labels and a regression are all heads: `heads/NAME.safetens
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -155,7 +155,7 @@ def write_head(folder: Path, head: Head) -> None:
     path.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def top(classes: Sequence[str], scores: Float, k: int) -> Iterable[tuple[str, float]]:
+def top(classes: Sequence[str], scores: Float, k: int) -> list[tuple[str, float]]:
     """Return the `k` best classes with their scores, best first; equal ones in their order."""
     order = np.argsort(-scores, kind="stable")[:k]
     return [(classes[index], float(scores[index])) for index in order]

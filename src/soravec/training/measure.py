@@ -41,6 +41,24 @@ def clip_outputs(
     return sums / seconds[:, None], truth
 
 
+def clip_loss(
+    scores: NDArray[np.float64], truth: NDArray[np.float64], activation: Activation
+) -> float:
+    """Return what is lost on clips: (binary) cross-entropy in nats, or mean squared error.
+
+    Args:
+        scores: (N, K) from `clip_outputs`.
+        truth: (N, K).
+        activation: What the scores mean.
+    """
+    if activation == "identity":
+        return float(((scores - truth) ** 2).mean())
+    likely = scores.clip(1e-12, 1 - 1e-12)
+    if activation == "softmax":
+        return float(-np.log((likely * truth).sum(axis=1)).mean())
+    return float(-(truth * np.log(likely) + (1 - truth) * np.log(1 - likely)).mean())
+
+
 @torch.no_grad()
 def calibrate(objective: Objective, segments: Sequence[Segment]) -> float:
     """Divide the head's outputs by the temperature that suits segments not learned from.

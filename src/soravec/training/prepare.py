@@ -17,7 +17,7 @@ from soravec.models.cnn import FrameCnn
 from soravec.models.export import load_encoder, save_model
 from soravec.models.sora import SoraEncoder
 from soravec.runtime.encoder import Encoder
-from soravec.runtime.folder import CARD_FILE, find_model
+from soravec.runtime.folder import CARD_FILE, ModelFolder, find_model
 from soravec.runtime.heads import Activation
 from soravec.training.batches import Segment, segments_of
 from soravec.training.config import TrainConfig
@@ -109,7 +109,7 @@ def prepare(
         raise TrainingError(f"{manifest.path}: none of its clips can be read.{first}")
     manifest = _split(manifest, features, encoder, config, out, say)
     features = _with_splits(features, manifest)
-    train = _of_split(features, "train")
+    train = of_split(features, "train")
     if not train.clips:
         raise TrainingError(f"{manifest.path}: no clip to train on can be read")
     if config.data.views:
@@ -124,13 +124,34 @@ def prepare(
     _write_rows(out / SKIPPED_FILE, skipped_rows(skipped), ("row", "path", "error", "message"))
     if skipped:
         say(f"{len(skipped)} clips could not be read: {out / SKIPPED_FILE}")
-    validation = _of_split(features, "validation")
+    validation = of_split(features, "validation")
     return Prepared(
         manifest,
         encoder,
         replace(features, skipped=skipped),
         segments_of_set(train, manifest, encoder),
         segments_of_set(validation, manifest, encoder),
+        (paths_of(train), paths_of(validation)),
+    )
+
+
+def read_again(
+    prepared: Prepared, folder: ModelFolder, places: Places, config: TrainConfig
+) -> Prepared:
+    """Return the same clips read by another CNN: those of train and validation."""
+    sampling = prepared.encoder.config.sampling
+    encoder = Encoder(folder).sampled(fps=sampling.fps, segment_seconds=sampling.segment_seconds)
+    cache = FeatureCache(
+        places.cache, encoder, library=places.library, num_workers=config.data.num_workers
+    )
+    features = cache.read(prepared.features.clips)
+    train, validation = of_split(features, "train"), of_split(features, "validation")
+    return Prepared(
+        prepared.manifest,
+        encoder,
+        replace(features, skipped=prepared.features.skipped),
+        segments_of_set(train, prepared.manifest, encoder),
+        segments_of_set(validation, prepared.manifest, encoder),
         (paths_of(train), paths_of(validation)),
     )
 
@@ -228,7 +249,8 @@ def _with_splits(features: FeatureSet, manifest: Manifest) -> FeatureSet:
     return replace(features, clips=clips, views=tuple(features.views[i] for i in kept))
 
 
-def _of_split(features: FeatureSet, split: str) -> FeatureSet:
+def of_split(features: FeatureSet, split: str) -> FeatureSet:
+    """Return the features of one split."""
     kept = [i for i, clip in enumerate(features.clips) if clip.split == split]
     return replace(
         features,

@@ -1,7 +1,7 @@
 """Train a temporal model and a head on labelled clips, and save them as a model folder."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,19 +10,22 @@ from torch import Tensor
 
 from soravec.data.manifest import Manifest
 from soravec.errors import TrainingError
-from soravec.models.export import load_encoder
+from soravec.models.export import load_encoder, save_model
 from soravec.models.pooling import temporal_statistics
 from soravec.models.temporal import TemporalModel
 from soravec.runtime.config import ModelConfig, TemporalConfig
+from soravec.runtime.folder import find_model
 from soravec.training.batches import CachedSource, Segment, plain_batches
 from soravec.training.config import TrainConfig, write_train_config
+from soravec.training.end_to_end import train_end_to_end
 from soravec.training.loop import Fit, Progress, fit
 from soravec.training.measure import calibrate, measure
 from soravec.training.objectives import Objective
-from soravec.training.prepare import Places, Prepared, prepare
+from soravec.training.prepare import Places, Prepared, prepare, read_again
 from soravec.training.save import save_trained
 
 MODEL_FOLDER = "model"
+CNN_FOLDER = "cnn"
 CONFIG_FILE = "config.yaml"
 TRAINING_FILE = "training.json"
 BATCH_SEGMENTS = 64
@@ -71,22 +74,43 @@ def train(
     """
     prepared = prepare(manifest, config, out, places, on_progress=on_videos, say=say)
     write_train_config(config, out / CONFIG_FILE)
-    objective, result = train_objective(
-        prepared, config, out=out, resume=resume, on_progress=on_progress
-    )
+    if config.cnn.train_stages:
+        objective = make_objective(prepared, config)
+        encoder, result = train_end_to_end(
+            objective, prepared, config, out=out, resume=resume, on_progress=on_progress
+        )
+        save_model(encoder, out / CNN_FOLDER, card="# The CNN as it was trained\n")
+        prepared = read_again(prepared, find_model(out / CNN_FOLDER), places, config)
+        calibrate(objective, prepared.validation)
+    else:
+        objective, result = train_objective(
+            prepared, config, out=out, resume=resume, on_progress=on_progress
+        )
     measured = measure(objective, prepared.train, prepared.validation)
     model = save_trained(objective, prepared, config, out / MODEL_FOLDER, result, measured)
+    write_facts(out / TRAINING_FILE, objective, result, measured)
+    return Trained(model, prepared, result, measured)
+
+
+def write_facts(
+    path: Path, objective: Objective, result: Fit, measured: Mapping[str, float]
+) -> None:
+    """Write what a training came to as JSON."""
     facts = {
         "epochs": result.epochs,
         "best_epoch": result.best_epoch,
         "seconds": round(result.seconds, 3),
         "waiting": round(result.waiting, 4),
-        "num_parameters": sum(p.numel() for p in objective.parameters() if p.requires_grad),
-        "validation": measured,
+        "num_parameters": num_parameters(objective),
+        "validation": dict(measured),
         "history": result.history,
     }
-    (out / TRAINING_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return Trained(model, prepared, result, measured)
+    path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def num_parameters(objective: Objective) -> int:
+    """Return how many numbers are learned."""
+    return sum(p.numel() for p in objective.parameters() if p.requires_grad)
 
 
 def train_objective(

@@ -1,0 +1,152 @@
+"""`train`, `evaluate`, `classify`: from labelled clips to a model, its figures, and its answers."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from soravec.cli.app import (
+    EngineOption,
+    FpsOption,
+    JsonOption,
+    PrecisionOption,
+    StrictOption,
+    app,
+    clock,
+    extra_train,
+    fail,
+    print_error_json,
+    print_json,
+    say,
+)
+from soravec.cli.ingest import FrameFoldersOption, SourcesArgument, WorkersOption, named_videos
+
+if TYPE_CHECKING:
+    from soravec.types import Classification
+
+ManifestArgument = Annotated[
+    Path, typer.Argument(help="CSV, JSONL or Parquet of labelled clips, or a folder per class.")
+]
+FormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--format", help="Whose annotations these are: ucf101, kinetics, ...", show_default="ours"
+    ),
+]
+VideosOption = Annotated[
+    Path | None, typer.Option(help="Folder of the videos that such annotations name.")
+]
+CacheOption = Annotated[
+    Path, typer.Option(envvar="SORAVEC_FEATURES", help="Folder in which features are kept.")
+]
+FeaturesOfOption = Annotated[
+    Path | None,
+    typer.Option("--library", help="A library whose features are used where they fit."),
+]
+SettingsOption = Annotated[
+    list[str] | None, typer.Option("--set", help="One setting, such as loop.epochs=30.")
+]
+DEFAULT_CACHE = Path("soravec.features")
+
+
+@app.command()
+def train(
+    manifest: ManifestArgument,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the training.")],
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of settings.", show_default="none")
+    ] = None,
+    settings: SettingsOption = None,
+    annotations: FormatOption = None,
+    videos: VideosOption = None,
+    cache: CacheOption = DEFAULT_CACHE,
+    library: FeaturesOfOption = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Train every temporal model, and keep the best.")
+    ] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say what it will take, from a few steps, and stop.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")
+    ] = False,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Measure noise, blur, compression, lost frames.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn labels from clips: a model, and a report of how good it is (extra 'train')."""
+    with extra_train("training"):
+        from soravec.evaluation.experiment import Experiment, estimate_experiment, run_experiment
+    plan = Experiment(
+        manifest, out, config, tuple(settings or ()), annotations, videos, cache, library
+    )
+    if estimate:
+        lines, facts = estimate_experiment(plan)
+    else:
+        lines, facts = run_experiment(
+            plan, compare=compare, resume=resume, robustness=robustness, say=say
+        )
+    if as_json:
+        print_json(facts)
+    else:
+        print("\n".join(lines))
+
+
+@app.command()
+def classify(
+    files: SourcesArgument,
+    model: Annotated[str, typer.Option(help="A model with a head: its folder, name or hub id.")],
+    head: Annotated[
+        str | None, typer.Option(help="Which of its heads.", show_default="the only one")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Most labels per line.")] = 3,
+    per: Annotated[str, typer.Option(help="One line per video or segment.")] = "video",
+    workers: WorkersOption = None,
+    frame_folders: FrameFoldersOption = False,
+    fps: FpsOption = None,
+    engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
+    as_json: JsonOption = False,
+    strict: StrictOption = False,
+) -> None:
+    """Say what videos are, by a model that `train` made: labels with probabilities."""
+    from soravec.runtime.encoder import load
+    from soravec.tasks.classify import classify_files
+
+    if per not in ("video", "segment"):
+        raise typer.BadParameter(f"--per is '{per}', not video or segment")
+    encoder = load(model, engine=engine, precision=precision)  # type: ignore[arg-type]
+    paths = named_videos(files, frame_folders=frame_folders)
+    done = failed = 0
+    for result in classify_files(paths, encoder, head=head, num_workers=workers, fps=fps):
+        if result.classification is not None:
+            done += 1
+            _show(result.classification, k, per=per, as_json=as_json)
+            continue
+        failed += 1
+        if as_json:
+            print_error_json(result.path, result.error_type, result.message)
+        else:
+            say(f"skipped: {result.message}")
+    if not done:
+        fail(f"none of {len(paths)} files could be classified")
+    raise typer.Exit(1 if failed and strict else 0)
+
+
+def _show(found: "Classification", k: int, *, per: str, as_json: bool) -> None:
+    """Print the labels of a video, or of each of its segments."""
+    from soravec.runtime.heads import top
+
+    spans = [(found.segments[0].start_seconds, found.segments[-1].end_seconds, found.scores)]
+    if per == "segment":
+        spans = [(s.start_seconds, s.end_seconds, s.scores) for s in found.segments]
+    for start, end, scores in spans:
+        best = top(found.classes, scores, k)
+        if as_json:
+            labels = [{"label": name, "score": round(score, 6)} for name, score in best]
+            line = {"path": found.path, "start_seconds": start, "end_seconds": end}
+            print_json({**line, "label": best[0][0], "labels": labels})
+        else:
+            named = ", ".join(f"{name} {score:.3f}" for name, score in best)
+            print(f"{found.path}  {clock(start)} to {clock(end)}  {named}")
