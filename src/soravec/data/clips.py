@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -89,22 +89,32 @@ def units_of(clips: Sequence[Clip]) -> list[int]:
     Clips of one group, and spans of one video, are one unit; so are two groups that share a video.
     Units are numbered in the order of their first clip: groups (a, a, None, b) give 0, 0, 1, 2.
     """
-    parent = list(range(len(clips)))
-
-    def root(number: int) -> int:
-        while parent[number] != number:
-            parent[number] = parent[parent[number]]
-            number = parent[number]
-        return number
-
     first: dict[tuple[str, str], int] = {}
+    ties = []
     for number, clip in enumerate(clips):
-        for tie in (("path", os.fspath(clip.path)), ("group", clip.group)):
-            if tie[1] is not None:
-                earlier = first.setdefault((tie[0], tie[1]), number)
-                parent[root(number)] = root(earlier)
+        ties.append((first.setdefault(("path", os.fspath(clip.path)), number), number))
+        if clip.group is not None:
+            ties.append((first.setdefault(("group", clip.group), number), number))
+    return connected(len(clips), ties)
+
+
+def connected(number: int, ties: Iterable[tuple[int, int]]) -> list[int]:
+    """Return for each of `number` things the number of its connected group, in order of the first.
+
+    Four things with ties (0, 3) and (3, 2) give 0, 1, 0, 0.
+    """
+    parent = list(range(number))
+
+    def root(thing: int) -> int:
+        while parent[thing] != thing:
+            parent[thing] = parent[parent[thing]]
+            thing = parent[thing]
+        return thing
+
+    for one, other in ties:
+        parent[root(other)] = root(one)
     names: dict[int, int] = {}
-    return [names.setdefault(root(number), len(names)) for number in range(len(clips))]
+    return [names.setdefault(root(thing), len(names)) for thing in range(number)]
 
 
 def _facts(clip: Clip, folder: Path) -> list[Any]:
