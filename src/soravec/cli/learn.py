@@ -94,6 +94,38 @@ def train(
 
 
 @app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A model with a head: its folder, name or hub id.")],
+    manifest: ManifestArgument,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the report.")],
+    split: Annotated[
+        str, typer.Option(help="train, validation, test, or all clips.")
+    ] = "test",
+    head: Annotated[
+        str | None, typer.Option(help="Which of its heads.", show_default="the only one")
+    ] = None,
+    annotations: FormatOption = None,
+    videos: VideosOption = None,
+    cache: CacheOption = DEFAULT_CACHE,
+    library: FeaturesOfOption = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Measure noise, blur, compression, lost frames.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of intervals, shuffles and noise.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how good a model is on labelled clips, with intervals and baselines (extra 'train')."""
+    with extra_train("evaluation"):
+        from soravec.evaluation.experiment import Examination, examine
+    plan = Examination(model, manifest, out, split, head, annotations, videos, cache, library)
+    lines, facts = examine(plan, robustness=robustness, seed=seed, say=say)
+    if as_json:
+        print_json(facts)
+    else:
+        print("\n".join(lines))
+
+
+@app.command()
 def classify(
     files: SourcesArgument,
     model: Annotated[str, typer.Option(help="A model with a head: its folder, name or hub id.")],

@@ -8,7 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from soravec.data.duplicates import drop_duplicates, near_duplicates, same_group
+from soravec.data.duplicates import (
+    DuplicatePair,
+    drop_duplicates,
+    near_duplicates,
+    same_group,
+)
 from soravec.data.features import FeatureCache, FeatureSet, OnProgress, skipped_rows
 from soravec.data.manifest import Clip, Manifest, write_manifest
 from soravec.data.splits import split_clips
@@ -26,6 +31,11 @@ SPLIT_FILE = "split.csv"
 SKIPPED_FILE = "skipped.csv"
 DUPLICATES_FILE = "duplicates.csv"
 BASE_FOLDER = "base"
+
+DUPLICATE_COLUMNS = (
+    *("first", "second", "first_split", "second_split"),
+    *("kind", "likeness", "offset_seconds"),
+)
 
 ACTIVATIONS: dict[str, Activation] = {
     "single_label": "softmax",
@@ -107,7 +117,7 @@ def prepare(
     if not features.clips:
         first = f" The first: {features.skipped[0].message}" if features.skipped else ""
         raise TrainingError(f"{manifest.path}: none of its clips can be read.{first}")
-    manifest = _split(manifest, features, encoder, config, out, say)
+    manifest = _split(manifest, features, config, out, say)
     features = _with_splits(features, manifest)
     train = of_split(features, "train")
     if not train.clips:
@@ -208,36 +218,47 @@ def _write_with_motion(encoder: SoraEncoder, motion: str, folder: Path) -> None:
     save_model(model, folder, card=card)
 
 
-def _split(  # noqa: PLR0913, PLR0917  # one stage of `prepare`
+def _split(
     manifest: Manifest,
     features: FeatureSet,
-    encoder: Encoder,
     config: TrainConfig,
     out: Path,
     say: Callable[[str], None],
 ) -> Manifest:
     """Return the manifest with a split for every clip, duplicates treated as asked."""
     options = config.data
+    pairs: list[DuplicatePair] = []
     if options.duplicates != "ignore":
-        pairs = near_duplicates([views[0] for views in features.views])
-        rows = [
-            {
-                "first": str(features.clips[pair.first].path),
-                "second": str(features.clips[pair.second].path),
-                "likeness": f"{pair.likeness:.4f}",
-            }
-            for pair in pairs
-        ]
-        _write_rows(out / DUPLICATES_FILE, rows, ("first", "second", "likeness"))
-        if pairs and options.duplicates == "report":
-            say(f"{len(pairs)} pairs of clips show the same: {out / DUPLICATES_FILE}")
-        clips = [(features.clips[pair.first], features.clips[pair.second]) for pair in pairs]
-        if options.duplicates == "drop":
-            manifest = drop_duplicates(manifest, clips)
-        elif options.duplicates == "group":
-            manifest = same_group(manifest, clips)
+        pairs = near_duplicates(features.clips, [views[0] for views in features.views])
+    if options.duplicates == "drop":
+        manifest = drop_duplicates(manifest, pairs)
+    elif options.duplicates == "group":
+        manifest = same_group(manifest, pairs)
     manifest = split_clips(manifest, options.fractions, seed=config.loop.seed)
     write_manifest(manifest, out / SPLIT_FILE)
+    splits = {clip.row: clip.split for clip in manifest.clips}
+    kept = [pair for pair in pairs if pair.first.row in splits and pair.second.row in splits]
+    leaks = [pair for pair in kept if splits[pair.first.row] != splits[pair.second.row]]
+    rows = [
+        {
+            "first": str(pair.first.path),
+            "second": str(pair.second.path),
+            "first_split": splits[pair.first.row] or "",
+            "second_split": splits[pair.second.row] or "",
+            "kind": pair.kind,
+            "likeness": f"{pair.likeness:.4f}",
+            "offset_seconds": f"{pair.offset_seconds:.2f}",
+        }
+        for pair in kept
+    ]
+    _write_rows(out / DUPLICATES_FILE, rows, DUPLICATE_COLUMNS)
+    if leaks:
+        copies = sum(pair.kind == "copy" for pair in leaks)
+        say(
+            f"{len(leaks)} pairs of clips in different splits show the same ({copies} the same"
+            f" moment, the others the same place): {out / DUPLICATES_FILE}. Figures may flatter;"
+            " --set data.duplicates=group keeps them together, drop leaves copies out"
+        )
     return manifest
 
 

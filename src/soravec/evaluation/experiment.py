@@ -1,0 +1,159 @@
+"""What `soravec train` does: labelled clips in; a model, its figures and its report out."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from soravec.data.importers import IMPORTERS
+from soravec.data.manifest import Manifest, read_manifest
+from soravec.errors import ManifestError
+from soravec.evaluation.evaluate import evaluate
+from soravec.runtime.encoder import load
+from soravec.training.compare import compare as compare_models
+from soravec.training.config import TrainConfig, read_train_config
+from soravec.training.estimate import estimate, sentences
+from soravec.training.prepare import Places
+from soravec.training.progress import training_progress
+from soravec.training.train import Trained, train
+
+REPORT_FOLDER = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What is to be trained, and from what."""
+
+    manifest: Path
+    """Labelled clips, or the annotations of a public set."""
+    out: Path
+    """Folder of the training."""
+    config: Path | None = None
+    """YAML file of settings."""
+    settings: tuple[str, ...] = ()
+    """Single settings over it."""
+    annotations: str | None = None
+    """Key of `IMPORTERS`; None for a manifest of ours."""
+    videos: Path | None = None
+    """Folder of the videos that such annotations name."""
+    cache: Path = Path("soravec.features")
+    """Folder in which features are kept."""
+    library: Path | None = None
+    """A library whose features are used where they fit."""
+
+    def read(self) -> tuple[Manifest, TrainConfig]:
+        """Return the clips and the configuration.
+
+        Raises:
+            ManifestError: The clips cannot be used.
+            TrainingError: The configuration makes no sense.
+        """
+        config = read_train_config(self.config, self.settings)
+        return read_labelled(self.manifest, self.annotations, self.videos), config
+
+
+def read_labelled(path: Path, annotations: str | None, videos: Path | None) -> Manifest:
+    """Return the clips of a manifest, or of the annotations of a public set.
+
+    Args:
+        path: The manifest, or the annotations.
+        annotations: Key of `IMPORTERS`; None for a manifest of ours.
+        videos: Folder of the videos that such annotations name.
+
+    Raises:
+        ManifestError: They cannot be used.
+    """
+    if annotations is None:
+        return read_manifest(path)
+    if annotations not in IMPORTERS:
+        raise ManifestError(path, [f"no format '{annotations}': choose {', '.join(IMPORTERS)}"])
+    if videos is None:
+        raise ManifestError(path, ["such annotations need the folder of their videos: --videos"])
+    return IMPORTERS[annotations](path, videos)
+
+
+def run_experiment(
+    plan: Experiment,
+    *,
+    compare: bool = False,
+    resume: bool = False,
+    robustness: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[list[str], dict[str, Any]]:
+    """Train, measure the test clips once, write the report; return lines and facts of it.
+
+    Args:
+        plan: What to train.
+        compare: Train every temporal model, and keep the best by validation.
+        resume: Go on where an interrupted training stopped.
+        robustness: Measure what noise, blur, compression and lost frames do.
+        say: Given sentences for a person.
+
+    Raises:
+        ManifestError: The clips cannot be used.
+        TrainingError: The configuration does not fit them.
+    """
+    manifest, config = plan.read()
+    for warning in manifest.warnings:
+        say(warning)
+    places = Places(plan.cache, plan.library)
+    facts: dict[str, Any] = {}
+    with training_progress(config.loop.epochs) as bars:
+        if compare:
+            trained, rows = compare_models(
+                manifest,
+                plan.out,
+                config,
+                places,
+                on_videos=bars.on_videos,
+                on_progress=bars.on_step,
+                say=say,
+            )
+            facts["compared"] = [asdict(row) for row in rows]
+        else:
+            trained = train(
+                manifest,
+                plan.out,
+                config,
+                places,
+                resume=resume,
+                on_videos=bars.on_videos,
+                on_progress=bars.on_step,
+                say=say,
+            )
+    lines = [f"{trained.model}: {_how(trained)}"]
+    facts |= {"model": str(trained.model), "validation": trained.validation}
+    facts |= {"epochs": trained.fit.epochs, "skipped": len(trained.prepared.features.skipped)}
+    if manifest.task == "unlabelled" or not trained.prepared.manifest.of_split("test"):
+        return [*lines, "no labelled test clips, so no report"], facts
+    result = evaluate(
+        load(trained.model),
+        trained.prepared.manifest,
+        head=config.head,
+        out=plan.out / REPORT_FOLDER,
+        features=trained.prepared.features,
+        robustness=robustness,
+        seed=config.loop.seed,
+    )
+    return [*lines, *result.lines], facts | {"test": result.facts}
+
+
+def estimate_experiment(plan: Experiment) -> tuple[list[str], dict[str, Any]]:
+    """Return what a training will take, as lines and as facts; nothing is kept.
+
+    Raises:
+        ManifestError: The clips cannot be used.
+        TrainingError: The configuration makes no sense, or no clip can be read.
+    """
+    manifest, config = plan.read()
+    found = estimate(manifest, config)
+    return sentences(found), asdict(found)
+
+
+def _how(trained: Trained) -> str:
+    found = ", ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in trained.validation.items())
+    fit = trained.fit
+    return (
+        f"{fit.epochs} epochs in {fit.seconds:.1f} s ({fit.waiting:.0%} waiting for data),"
+        f" number {fit.best_epoch} kept; validation: {found or 'none'}"
+    )
