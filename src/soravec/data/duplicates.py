@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from soravec.data.checks import manifest_error
 from soravec.data.clips import Clip, Manifest, connected, portable, units_of
 from soravec.data.likeness import Agreement, Space, agreement, course_of, fit_space, looks_of
-from soravec.errors import SpaceMismatch
+from soravec.errors import ManifestError, SpaceMismatch
 from soravec.types import FrameFeatures
 
 COPY_SCORE = 0.4
@@ -86,7 +86,7 @@ def near_duplicates(
     units = units_of(clips)
     pairs = []
     for i, j, likeness in _candidates([looks_of(clip, space) for clip in features]):
-        found, half = _agreement(features[i], features[j], space)
+        found, late = _agreement(features[i], features[j], space)
         is_copy = found.score >= copy_score
         if not is_copy and (likeness < place_likeness or units[i] == units[j]):
             continue
@@ -97,7 +97,7 @@ def near_duplicates(
                 "copy" if is_copy else "same_place",
                 likeness,
                 found.score,
-                (found.offset_steps - half) / space.fps,
+                (found.offset_steps + late) / space.fps,
                 found.overlap_steps / space.fps,
             )
         )
@@ -110,11 +110,13 @@ def drop_duplicates(manifest: Manifest, pairs: Iterable[DuplicatePair]) -> Manif
     A clip of the test split stays rather than one of validation, that rather than one of train;
     then the one that stands first. Clips of the same place all stay. Copies with other labels are
     told of.
+
+    Raises:
+        ManifestError: A pair is not in the manifest.
     """
-    copies = [pair for pair in pairs if pair.kind == "copy"]
-    number = {clip: index for index, clip in enumerate(manifest.clips)}
-    ties = [(number[pair.first], number[pair.second]) for pair in copies]
-    order = sorted(number.values(), key=lambda n: (_KEPT_FIRST[manifest.clips[n].split], n))
+    ties = _ties(manifest, [pair for pair in pairs if pair.kind == "copy"])
+    splits = [clip.split for clip in manifest.clips]
+    order = sorted(range(len(splits)), key=lambda index: (_KEPT_FIRST[splits[index]], index))
     sets = connected(len(manifest.clips), ties)
     kept: dict[int, int] = {}
     warnings = []
@@ -141,22 +143,21 @@ def same_group(manifest: Manifest, pairs: Iterable[DuplicatePair]) -> Manifest:
     Groups that a pair connects become one, which has the name of the first.
 
     Raises:
-        ManifestError: A pair is torn apart already, by the splits that the manifest has.
+        ManifestError: A pair is torn apart already, by the splits that the manifest has, or is not
+            in it.
     """
-    pairs = list(pairs)
+    joined = _ties(manifest, pairs)
     torn = [
-        f"{_called(p.first, manifest)} ({p.first.split}) and {_called(p.second, manifest)}"
-        f" ({p.second.split}) are one {p.kind.replace('_', ' ')} in two splits"
-        for p in pairs
-        if p.across_splits
+        f"{_called(one, manifest)} ({one.split}) and {_called(other, manifest)} ({other.split})"
+        " show the same in two splits"
+        for one, other in ((manifest.clips[i], manifest.clips[j]) for i, j in joined)
+        if one.split != other.split
     ]
     if torn:
         remedy = "split the clips anew, without the splits they have, or leave out the copies"
         raise manifest_error(manifest.path, [*torn, remedy])
-    number = {clip: index for index, clip in enumerate(manifest.clips)}
     first: dict[int, int] = {}
     ties = [(first.setdefault(u, n), n) for n, u in enumerate(units_of(manifest.clips))]
-    joined = [(number[pair.first], number[pair.second]) for pair in pairs]
     sets = connected(len(manifest.clips), [*ties, *joined])
     changed = {sets[index] for tie in joined for index in tie}
     names: dict[int, str] = {}
@@ -170,6 +171,21 @@ def same_group(manifest: Manifest, pairs: Iterable[DuplicatePair]) -> Manifest:
         for clip, of_set in zip(manifest.clips, sets, strict=True)
     ]
     return replace(manifest, clips=tuple(clips))
+
+
+def _ties(manifest: Manifest, pairs: Iterable[DuplicatePair]) -> list[tuple[int, int]]:
+    """Return the pairs as numbers of the manifest's clips, whatever splits these have by now."""
+    number: dict[tuple[str, float, float], int] = {}
+    for index, clip in enumerate(manifest.clips):
+        number.setdefault(clip.key(manifest.folder), index)
+    ties = []
+    for pair in pairs:
+        keys = pair.first.key(manifest.folder), pair.second.key(manifest.folder)
+        for key in keys:
+            if key not in number:
+                raise ManifestError(manifest.path, [f"'{key[0]}' of a pair is not in it"])
+        ties.append((number[keys[0]], number[keys[1]]))
+    return ties
 
 
 def _candidates(looks: Sequence[NDArray[np.float32]]) -> Iterator[tuple[int, int, float]]:
@@ -191,11 +207,16 @@ def _candidates(looks: Sequence[NDArray[np.float32]]) -> Iterator[tuple[int, int
 def _agreement(
     first: FrameFeatures, second: FrameFeatures, space: Space
 ) -> tuple[Agreement, float]:
-    """Return the better of two tries: steps that fall together, and half a step apart."""
-    course = course_of(first, space)
+    """Return the best of three tries: the steps fall together, or either is half a step late.
+
+    The second value is what the offset is to be corrected by, in steps.
+    """
+    one, other = course_of(first, space), course_of(second, space)
+    late = course_of(first, space, shift_steps=0.5), course_of(second, space, shift_steps=0.5)
     tries = [
-        (agreement(course, course_of(second, space, shift_steps=half), space.fps), half)
-        for half in (0.0, 0.5)
+        (agreement(one, other, space.fps), 0.0),
+        (agreement(one, late[1], space.fps), -0.5),
+        (agreement(late[0], other, space.fps), 0.5),
     ]
     return max(tries, key=lambda found: found[0].score)
 

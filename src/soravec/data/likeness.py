@@ -28,6 +28,8 @@ LOOKS_DIM = 64
 FLOOR = 0.1
 """Least variance of a direction that changes are compared in, as a share of the mean. Directions
 that seldom change tell most about a copy, but below this they carry the noise of the codec."""
+STILL = 1e-9
+"""Share of the whole below which changes are rounding: nothing moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +147,13 @@ def agreement(first: Floats, second: Floats, fps: float) -> Agreement:
         one = sums[0][end] - sums[0][begin]
         other = sums[1][end - offset] - sums[1][begin - offset]
         both = np.trace(products, offset=-offset) - one @ other / length
-        spread = squares[0][end] - squares[0][begin] - one @ one / length
-        spread *= squares[1][end - offset] - squares[1][begin - offset] - other @ other / length
-        if spread > 0:
-            score = float(both / np.sqrt(spread)) * (length - 1) / length
+        energy = (
+            squares[0][end] - squares[0][begin],
+            squares[1][end - offset] - squares[1][begin - offset],
+        )
+        spread = energy[0] - one @ one / length, energy[1] - other @ other / length
+        if spread[0] > STILL * energy[0] and spread[1] > STILL * energy[1]:
+            score = float(both / np.sqrt(spread[0] * spread[1])) * (length - 1) / length
             if score > best.score:
                 best = Agreement(score, offset, length)
     return best
