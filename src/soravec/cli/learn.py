@@ -46,6 +46,13 @@ FeaturesOfOption = Annotated[
 SettingsOption = Annotated[
     list[str] | None, typer.Option("--set", help="One setting, such as loop.epochs=30.")
 ]
+RobustnessOption = Annotated[
+    bool,
+    typer.Option(
+        "--robustness/--no-robustness",
+        help="Decode test clips again with noise, blur, compression, lost frames.",
+    ),
+]
 DEFAULT_CACHE = Path("soravec.features")
 
 
@@ -70,9 +77,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")
     ] = False,
-    robustness: Annotated[
-        bool, typer.Option("--robustness", help="Measure noise, blur, compression, lost frames.")
-    ] = False,
+    robustness: RobustnessOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Learn labels from clips: a model, and a report of how good it is (extra 'train')."""
@@ -99,7 +104,7 @@ def evaluate(
     manifest: ManifestArgument,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the report.")],
     split: Annotated[
-        str, typer.Option(help="train, validation, test, or all clips.")
+        str, typer.Option(help="Which clips: train, validation or test; all, where none has one.")
     ] = "test",
     head: Annotated[
         str | None, typer.Option(help="Which of its heads.", show_default="the only one")
@@ -108,9 +113,7 @@ def evaluate(
     videos: VideosOption = None,
     cache: CacheOption = DEFAULT_CACHE,
     library: FeaturesOfOption = None,
-    robustness: Annotated[
-        bool, typer.Option("--robustness", help="Measure noise, blur, compression, lost frames.")
-    ] = False,
+    robustness: RobustnessOption = True,
     seed: Annotated[int, typer.Option(help="Of intervals, shuffles and noise.")] = 0,
     as_json: JsonOption = False,
 ) -> None:

@@ -1,12 +1,13 @@
 """What `soravec train` does: labelled clips in; a model, its figures and its report out."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from soravec.data.features import FeatureCache
 from soravec.data.importers import IMPORTERS
-from soravec.data.manifest import Manifest, read_manifest
+from soravec.data.manifest import Manifest, read_manifest, split_named
 from soravec.errors import ManifestError
 from soravec.evaluation.evaluate import evaluate
 from soravec.runtime.encoder import load
@@ -77,7 +78,7 @@ def run_experiment(
     *,
     compare: bool = False,
     resume: bool = False,
-    robustness: bool = False,
+    robustness: bool = True,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[list[str], dict[str, Any]]:
     """Train, measure the test clips once, write the report; return lines and facts of it.
@@ -134,8 +135,81 @@ def run_experiment(
         features=trained.prepared.features,
         robustness=robustness,
         seed=config.loop.seed,
+        say=say,
     )
     return [*lines, *result.lines], facts | {"test": result.facts}
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """Which model is to be measured, and on what."""
+
+    model: str
+    """A name, a folder or a hub id."""
+    manifest: Path
+    """Labelled clips, or the annotations of a public set."""
+    out: Path
+    """Folder of the report."""
+    split: str = "test"
+    """Which clips; all, where none has a split."""
+    head: str | None = None
+    """Which of the model's heads; None means its only one."""
+    annotations: str | None = None
+    """Key of `IMPORTERS`; None for a manifest of ours."""
+    videos: Path | None = None
+    """Folder of the videos that such annotations name."""
+    cache: Path = Path("soravec.features")
+    """Folder in which features are kept."""
+    library: Path | None = None
+    """A library whose features are used where they fit."""
+
+
+def examine(
+    plan: Examination,
+    *,
+    robustness: bool = True,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[list[str], dict[str, Any]]:
+    """Measure a model on labelled clips and write the report; return lines and facts of it.
+
+    It reads at the rate that its head was learned at, which is the model's.
+
+    Args:
+        plan: What to measure.
+        robustness: Measure what noise, blur, compression and lost frames do.
+        seed: Of intervals, shuffles and noise.
+        say: Given sentences for a person.
+
+    Raises:
+        ManifestError: The clips cannot be used, or there is none of that split.
+        ModelError: There is no such model, or it has no such head.
+    """
+    manifest = read_labelled(plan.manifest, plan.annotations, plan.videos)
+    for warning in manifest.warnings:
+        say(warning)
+    if not any(clip.split for clip in manifest.clips):
+        clips = tuple(replace(clip, split=split_named(plan.split)) for clip in manifest.clips)
+        manifest = replace(manifest, clips=clips)
+    split = split_named(plan.split)
+    if split is None or not manifest.of_split(split):
+        raise ManifestError(plan.manifest, [f"no clip of the split '{plan.split}'"])
+    encoder = load(plan.model)
+    with training_progress(0) as bars:
+        cache = FeatureCache(plan.cache, encoder, library=plan.library)
+        features = cache.read(manifest.clips, on_progress=bars.on_videos)
+    result = evaluate(
+        encoder,
+        manifest,
+        features=features,
+        out=plan.out,
+        head=plan.head,
+        split=split,
+        seed=seed,
+        robustness=robustness,
+        say=say,
+    )
+    return result.lines, result.facts
 
 
 def estimate_experiment(plan: Experiment) -> tuple[list[str], dict[str, Any]]:

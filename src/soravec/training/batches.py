@@ -31,7 +31,7 @@ class Segment:
     """Its share in the clip's score."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: Fabric converts the tensors of a batch in place
 class Batch:
     """Padded segments."""
 

@@ -19,7 +19,7 @@ from soravec.types import Frames
 from soravec.video import AtSeconds, VideoReader
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: Fabric converts the tensors of a batch in place
 class FrameBatch:
     """Padded segments as frames."""
 
