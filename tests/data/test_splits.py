@@ -146,6 +146,13 @@ def test_a_class_of_one_group_is_learned_and_told_of():
     )
 
 
+def test_a_class_of_few_groups_is_in_every_split():
+    done = split_clips(grouped({f"class {n}": 3 + n % 4 for n in range(40)}, 1))
+    assert done.warnings == ()
+    held = {(c.labels[0], c.split) for c in done.clips}
+    assert len(held) == 40 * 3
+
+
 def test_several_labels_and_targets():
     rng = np.random.default_rng(0)
     clips = [

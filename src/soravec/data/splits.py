@@ -4,7 +4,7 @@ scikit-learn's stratified folds do the work, on clips put in an order of their o
 the order of the rows nor the place of the files changes the result.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ MAX_FOLDS = 20
 NUM_TRIALS = 4
 """Deals of the cards, for each of three numbers of folds; the fairest is kept."""
 MANY_CLIPS = 5000
-"""From here on one deal is fair enough."""
+"""From here on one deal for each is fair enough."""
 NUM_BINS = 10
 """Equally frequent ranges of a target, in place of classes."""
 
@@ -111,19 +111,20 @@ def _deal(
     order = _order(manifest, clips)
     ordered = [clips[number] for number in order]
     units, strata = np.array(units_of(ordered)), _strata(ordered, manifest.task)
-    num_units, num_parts = int(units.max()) + 1, int((wanted > 0).sum())
-    if num_units < num_parts:
-        what = f"{num_units} groups cannot become {num_parts} splits; a group is never torn apart"
+    num_units, parts = int(units.max()) + 1, [int(part) for part in np.flatnonzero(wanted)]
+    if num_units < len(parts):
+        what = f"{num_units} groups cannot become {len(parts)} splits; a group is never torn apart"
         raise ManifestError(manifest.path, [what])
+    classes = _classes_of(ordered, strata, units)
     sizes = _fold_numbers(wanted, num_units)
     deals = [(k, seed * NUM_TRIALS + trial) for trial in range(NUM_TRIALS) for k in sizes]
     if len(clips) > MANY_CLIPS:
-        deals = [(sizes[0], seed)]
+        deals = [(k, seed) for k in sizes]
     best, least = None, np.inf
     for k, state in deals:
         shuffled = np.random.default_rng(state).permutation(k)
         chosen = _parts(shuffled[_folds(strata, units, k, state)], wanted, k)
-        _learn_all(chosen, strata, ordered, units)
+        _represent(chosen, classes, units, parts)
         unfairness = _unfairness(chosen, strata, wanted)
         if unfairness < least:
             best, least = chosen, unfairness
@@ -131,6 +132,14 @@ def _deal(
     result = np.empty(len(clips), np.int64)
     result[order] = best
     return result
+
+
+def _classes_of(clips: Sequence[Clip], strata: Integers, units: Integers) -> list[frozenset[str]]:
+    """Return the classes of each unit; the stratum where there are none."""
+    found: list[set[str]] = [set() for _ in range(int(units.max()) + 1)]
+    for clip, stratum, unit in zip(clips, strata, units, strict=True):
+        found[unit].update(clip.labels or (f"{stratum}",))
+    return [frozenset(names) for names in found]
 
 
 def _fold_numbers(wanted: NDArray[np.float64], num_units: int) -> list[int]:
@@ -198,15 +207,42 @@ def _parts(fold: Integers, wanted: NDArray[np.float64], k: int) -> Integers:
     return chosen
 
 
-def _learn_all(chosen: Integers, strata: Integers, clips: Sequence[Clip], units: Integers) -> None:
-    """Move a unit of each class that train lacks into train."""
-    names = [clip.labels or (str(stratum),) for clip, stratum in zip(clips, strata, strict=True)]
-    learned = {name for n, which in zip(names, chosen, strict=True) if which == 0 for name in n}
-    for number, labels in enumerate(names):
-        if not learned.issuperset(labels):
-            whole = units == units[number]
-            chosen[whole] = 0
-            learned.update(name for n in np.flatnonzero(whole) for name in names[n])
+def _represent(
+    chosen: Integers, classes: Sequence[frozenset[str]], units: Integers, parts: Sequence[int]
+) -> None:
+    """Move units so that every class is in train, and in every part if it has units enough.
+
+    Args:
+        chosen: The part of each clip; changed in place.
+        classes: Those of each unit.
+        units: The unit of each clip.
+        parts: Those that are wanted, train first.
+    """
+    _, first, sizes = np.unique(units, return_index=True, return_counts=True)
+    part_of = chosen[first]
+    members: dict[str, list[int]] = defaultdict(list)
+    for unit, names in enumerate(classes):
+        for name in names:
+            members[name].append(unit)
+    held = Counter((n, int(part_of[unit])) for n, its in members.items() for unit in its)
+
+    def spare(unit: int, part: int) -> bool:
+        """Whether the unit's part can do without it: train is to keep a clip of every class."""
+        least = 1 if part == 0 else 2
+        return all(held[name, int(part_of[unit])] >= least for name in classes[unit])
+
+    for part in parts:
+        for name in sorted(members):
+            if held[name, part] or (part and len(members[name]) < len(parts)):
+                continue
+            able = [unit for unit in members[name] if spare(unit, part)]
+            if able:
+                unit = min(able, key=lambda u: (-held[name, int(part_of[u])], sizes[u], u))
+                for of_unit in classes[unit]:
+                    held[of_unit, int(part_of[unit])] -= 1
+                    held[of_unit, part] += 1
+                part_of[unit] = part
+    chosen[:] = part_of[units]
 
 
 def _unfairness(chosen: Integers, strata: Integers, wanted: NDArray[np.float64]) -> float:
