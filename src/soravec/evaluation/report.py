@@ -1,0 +1,191 @@
+"""An evaluation as one HTML page: no outside resource, from a file, light and dark, on a phone."""
+
+import html
+from collections.abc import Sequence
+from importlib import resources
+
+from soravec.evaluation.html_tables import (
+    class_table,
+    confusion_table,
+    html_table,
+    method_table,
+    retrieval_table,
+    target_table,
+)
+from soravec.evaluation.metrics import ClassificationMetrics
+from soravec.evaluation.plots import curve_plot, interval_plot, reliability_plot
+from soravec.evaluation.results import Results
+from soravec.evaluation.sections import (
+    cards,
+    facts_list,
+    measured_how,
+    mistake_cards,
+    order_sentence,
+)
+
+CURVE_TITLES = {
+    "rate": "Fewer frames per second",
+    "noise": "Noise",
+    "blur": "Blur",
+    "jpeg": "JPEG compression",
+    "drop": "Lost frames",
+}
+
+
+def report_page(results: Results, pictures: Sequence[Sequence[str]]) -> str:
+    """Return the page.
+
+    Args:
+        results: Every number.
+        pictures: Frames of each mistake, base64 JPEG.
+    """
+    style = resources.files("soravec.evaluation").joinpath("style.css").read_text("utf-8")
+    title = f"{results.model.name} on {results.data.manifest}"
+    body = [
+        f"<h1>{html.escape(title)}</h1>",
+        facts_list(results),
+        cards(results),
+        _methods(results),
+        _classes(results),
+        _calibration(results),
+        _retrieval(results),
+        _time(results),
+        _damage(results),
+        _mistakes(results, pictures),
+        _skipped(results),
+        "<h2>How it was measured</h2>",
+        measured_how(results),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def _methods(results: Results) -> str:
+    key, title = results.primary.key, results.primary.title
+    rows = [(r.name, r.kind, r.figures[key]) for r in results.rows if key in r.figures]
+    better = "" if results.primary.higher_is_better else " Lower is better."
+    plot = interval_plot(rows, chance=_chance(results), unit_scale=_unit_scale(results))
+    caption = f"{title} on the {results.data.split} clips, 95 % intervals; dashed: chance.{better}"
+    return (
+        "<h2>Beside probes, baselines and chance</h2>"
+        "<p>Every baseline is a linear probe fitted on the training clips; its settings are chosen"
+        " on validation clips or inner folds. “Model ahead by” is taken on the same draws of clips:"
+        " an interval that leaves out 0 is a difference.</p>"
+        f"<figure>{plot}<figcaption>{html.escape(caption)}</figcaption></figure>"
+        + method_table(results)
+    )
+
+
+def _classes(results: Results) -> str:
+    if not isinstance(results.metrics, ClassificationMetrics):
+        return "<h2>Targets</h2>" + target_table(results.metrics)
+    confusion = confusion_table(results.metrics)
+    return "<h2>Classes</h2>" + class_table(results.metrics) + confusion
+
+
+def _calibration(results: Results) -> str:
+    if not isinstance(results.metrics, ClassificationMetrics):
+        return ""
+    calibration = results.metrics.calibration
+    error = calibration.expected_error
+    return (
+        "<h2>Do its probabilities mean what they say?</h2>"
+        f"<p>Expected calibration error <b>{error:.3f}</b> over {len(calibration.num_clips)} bins:"
+        " how far, on average, the share that is right lies from the probability given.</p>"
+        f"<figure>{reliability_plot(calibration)}<figcaption>Share of answers that are right; a"
+        " calibrated model follows the dashed line. Wider bars hold more answers.</figcaption>"
+        "</figure>"
+    )
+
+
+def _retrieval(results: Results) -> str:
+    if not results.retrieval:
+        return ""
+    return (
+        "<h2>Finding clips of the same class</h2>"
+        "<p>Each clip asks, and the clips of other groups answer, the nearest by cosine first.</p>"
+        + retrieval_table(results)
+    )
+
+
+def _time(results: Results) -> str:
+    chance, unit_scale = _chance(results), _unit_scale(results)
+    rows = [(one.name, "model", one.figure) for one in results.order]
+    plots = [
+        f"<figure><h3>Frames out of order</h3>"
+        f"{interval_plot(rows, chance=chance, unit_scale=unit_scale)}"
+        f"<figcaption>{html.escape(_rounds(results))}</figcaption></figure>"
+    ]
+    plots += [
+        f"<figure><h3>{CURVE_TITLES['rate']}</h3>"
+        f"{curve_plot(curve, chance=chance, unit_scale=unit_scale)}"
+        "<figcaption>The same model on every second, fourth ... of its frames.</figcaption>"
+        "</figure>"
+        for curve in results.curves
+        if curve.kind == "rate"
+    ]
+    return (
+        "<h2>Does time matter?</h2>"
+        f"<p>{html.escape(order_sentence(results))}</p>"
+        f'<div class="pair">{"".join(plots)}</div>'
+    )
+
+
+def _damage(results: Results) -> str:
+    curves = [curve for curve in results.curves if curve.kind != "rate"]
+    if not curves:
+        return ""
+    chance, unit_scale = _chance(results), _unit_scale(results)
+    plots = [
+        f"<figure><h3>{CURVE_TITLES[curve.kind]}</h3>"
+        f"{curve_plot(curve, chance=chance, unit_scale=unit_scale)}</figure>"
+        for curve in curves
+    ]
+    clips = curves[0].clean.num_clips
+    return (
+        "<h2>In worse pictures</h2>"
+        f"<p>{html.escape(results.primary.title)} of {clips} clips whose frames were decoded"
+        f" again, made worse and read anew, at {curves[0].sample_fps:g} frames/s.</p>"
+        f'<div class="pair">{"".join(plots)}</div>'
+    )
+
+
+def _mistakes(results: Results, pictures: Sequence[Sequence[str]]) -> str:
+    if not results.mistakes:
+        return "<h2>Worst mistakes</h2><p>None: every clip is right.</p>"
+    return "<h2>Worst mistakes</h2>" + mistake_cards(results, pictures)
+
+
+def _skipped(results: Results) -> str:
+    if not results.skipped:
+        return ""
+    rows = [[html.escape(s.path), str(s.row), html.escape(s.message)] for s in results.skipped]
+    number = len(rows)
+    return (
+        f"<h2>Not scored</h2><p>{number} clip{'s' * (number > 1)} could not be read, and no other"
+        " took the place.</p>" + html_table(("file", "row", "why"), rows, long_columns=(2,))
+    )
+
+
+def _rounds(results: Results) -> str:
+    rounds = max(one.rounds for one in results.order)
+    return (
+        f"Within each segment: shuffled (mean of {rounds} shuffles), reversed, and the middle frame"
+        " in place of all."
+    )
+
+
+def _chance(results: Results) -> float | None:
+    row = results.rows[-1]
+    key = results.primary.key
+    return row.figures[key].value if row.kind == "chance" and key in row.figures else None
+
+
+def _unit_scale(results: Results) -> bool:
+    """Whether the first measure lies in [0, 1]."""
+    return results.primary.higher_is_better
