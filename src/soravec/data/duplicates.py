@@ -7,7 +7,9 @@ moment before the same camera.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -15,18 +17,21 @@ from numpy.typing import NDArray
 
 from soravec.data.checks import manifest_error
 from soravec.data.clips import Clip, Manifest, connected, portable, units_of
-from soravec.data.likeness import Agreement, Space, agreement, course_of, fit_space, looks_of
+from soravec.data.likeness import Agreement, agreement, course_of, fit_space, looks_of
 from soravec.errors import ManifestError, SpaceMismatch
 from soravec.types import FrameFeatures
 
 COPY_SCORE = 0.4
 """Agreement of changes from which two clips are a copy. `benchmarks/duplicates.py` measures it."""
+GROUP_SCORE = 0.6
+"""The same within a group: whoever does a thing twice before one camera does it much alike."""
 PLACE_LIKENESS = 0.9
 """Likeness of looks from which two clips are of the same place."""
 CANDIDATE_LIKENESS = 0.5
 """Likeness of looks from which their changes are compared at all."""
 
 _BLOCK = 1024
+_KEPT_COURSES = 1024  # about 100 MB of clips of 3 s
 
 _KEPT_FIRST = {"test": 0, "validation": 1, "train": 2, None: 3}
 """What a split was published to be judged by stays as it is."""
@@ -65,7 +70,8 @@ def near_duplicates(
 ) -> list[DuplicatePair]:
     """Return the pairs of clips that show the same thing, copies first, the surest first.
 
-    Pairs of the same place are left out where group or video keep the two together anyway.
+    Where group or video keep two clips together anyway, a copy has to be surer, and pairs of the
+    same place are left out.
 
     Args:
         clips: The clips.
@@ -82,26 +88,8 @@ def near_duplicates(
         raise SpaceMismatch("features of several CNNs cannot be compared; read all with one model")
     if len(clips) < 2:
         return []
-    space = fit_space(features)
-    units = units_of(clips)
-    pairs = []
-    for i, j, likeness in _candidates([looks_of(clip, space) for clip in features]):
-        found, late = _agreement(features[i], features[j], space)
-        is_copy = found.score >= copy_score
-        if not is_copy and (likeness < place_likeness or units[i] == units[j]):
-            continue
-        pairs.append(
-            DuplicatePair(
-                clips[i],
-                clips[j],
-                "copy" if is_copy else "same_place",
-                likeness,
-                found.score,
-                (found.offset_steps + late) / space.fps,
-                found.overlap_steps / space.fps,
-            )
-        )
-    return sorted(pairs, key=lambda p: (p.kind, -p.score if p.kind == "copy" else -p.likeness))
+    with _one_thread():
+        return _pairs(clips, features, copy_score, place_likeness)
 
 
 def drop_duplicates(manifest: Manifest, pairs: Iterable[DuplicatePair]) -> Manifest:
@@ -173,6 +161,54 @@ def same_group(manifest: Manifest, pairs: Iterable[DuplicatePair]) -> Manifest:
     return replace(manifest, clips=tuple(clips))
 
 
+def _pairs(
+    clips: Sequence[Clip],
+    features: Sequence[FrameFeatures],
+    copy_score: float,
+    place_likeness: float,
+) -> list[DuplicatePair]:
+    space = fit_space(features)
+    units = units_of(clips)
+
+    @lru_cache(maxsize=_KEPT_COURSES)
+    def courses(number: int) -> Courses:
+        clip = features[number]
+        return course_of(clip, space), course_of(clip, space, shift_steps=0.5)
+
+    pairs = []
+    for i, j, likeness in _candidates([looks_of(clip, space) for clip in features]):
+        found, late = _agreement(courses(i), courses(j), space.fps)
+        together = units[i] == units[j]
+        is_copy = found.score >= (max(copy_score, GROUP_SCORE) if together else copy_score)
+        if not is_copy and (together or likeness < place_likeness):
+            continue
+        pairs.append(
+            DuplicatePair(
+                clips[i],
+                clips[j],
+                "copy" if is_copy else "same_place",
+                likeness,
+                found.score,
+                (found.offset_steps + late) / space.fps,
+                found.overlap_steps / space.fps,
+            )
+        )
+    return sorted(pairs, key=lambda p: (p.kind, -p.score if p.kind == "copy" else -p.likeness))
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """Keep NumPy to one thread: on busy cores several take a hundred times longer over these sizes.
+
+    scikit-learn brings threadpoolctl along; without it the result is the same.
+    """
+    try:
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    except ImportError:
+        return nullcontext()
+    limits: AbstractContextManager[object] = threadpool_limits(1, "blas")
+    return limits
+
+
 def _ties(manifest: Manifest, pairs: Iterable[DuplicatePair]) -> list[tuple[int, int]]:
     """Return the pairs as numbers of the manifest's clips, whatever splits these have by now."""
     number: dict[tuple[str, float, float], int] = {}
@@ -204,19 +240,19 @@ def _candidates(looks: Sequence[NDArray[np.float32]]) -> Iterator[tuple[int, int
         yield from ((i, j, min(value, 1.0)) for (i, j), value in sorted(best.items()))
 
 
-def _agreement(
-    first: FrameFeatures, second: FrameFeatures, space: Space
-) -> tuple[Agreement, float]:
+Courses = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""A clip's course at the steps of the grid, and half a step later."""
+
+
+def _agreement(first: Courses, second: Courses, fps: float) -> tuple[Agreement, float]:
     """Return the best of three tries: the steps fall together, or either is half a step late.
 
     The second value is what the offset is to be corrected by, in steps.
     """
-    one, other = course_of(first, space), course_of(second, space)
-    late = course_of(first, space, shift_steps=0.5), course_of(second, space, shift_steps=0.5)
     tries = [
-        (agreement(one, other, space.fps), 0.0),
-        (agreement(one, late[1], space.fps), -0.5),
-        (agreement(late[0], other, space.fps), 0.5),
+        (agreement(first[0], second[0], fps), 0.0),
+        (agreement(first[0], second[1], fps), -0.5),
+        (agreement(first[1], second[0], fps), 0.5),
     ]
     return max(tries, key=lambda found: found[0].score)
 

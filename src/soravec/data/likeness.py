@@ -80,7 +80,8 @@ def fit_space(features: Sequence[FrameFeatures]) -> Space:
     values, vectors = np.maximum(values[-LOOKS_DIM:], 0), vectors[:, -LOOKS_DIM:]
     floor = (0.1 * FLOOR + LOOKS_DIM / number) * max(values.mean(), 1e-12)
     looks = vectors / (values + floor) ** 0.25
-    return Space(mean, looks, changes, min([GRID_FPS, *(float(rate) for rate in rates)]))
+    usual = float(np.median(rates)) if rates else GRID_FPS
+    return Space(mean, looks, changes, min(GRID_FPS, usual))
 
 
 def looks_of(clip: FrameFeatures, space: Space) -> NDArray[np.float32]:
