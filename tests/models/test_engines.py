@@ -114,6 +114,7 @@ WHOLE = [
     {"kind": "gru", "statistics": True, "differences": True, "pooling": "last"},
     {"kind": "transformer", "hidden_dim": 64, "num_layers": 2, "pooling": "attention"},
     {"kind": "transformer", "hidden_dim": 32, "pooling": "mean", "statistics": True},
+    {"kind": "gru", "pooling": "mean_max"},
 ]
 
 
@@ -141,7 +142,8 @@ def test_a_reader_of_whole_segments_agrees_with_pytorch(tmp_path, engine, option
 @torch.no_grad()
 def test_a_cnn_reads_differences_in_both_engines(tmp_path, engine):
     torch.manual_seed(0)
-    cnn = CnnConfig("timm/mobilenetv3_small_050", 576, height=32, width=32, motion="difference")
+    size = {"height": 32, "width": 32, "num_looks": 288}
+    cnn = CnnConfig("timm/mobilenetv3_small_050", 5 * 288, motion="difference", layout=True, **size)
     encoder = SoraEncoder(ModelConfig("tiny", cnn, TemporalConfig(24, 12))).eval()
     export_cnn(encoder, tmp_path / "cnn.onnx")
     frames, previous = pictures(3, cnn), pictures(3, cnn, seed=1)
@@ -149,7 +151,7 @@ def test_a_cnn_reads_differences_in_both_engines(tmp_path, engine):
     (features,) = engine(tmp_path / "cnn.onnx", {"frames": frames, "previous": previous})
     expected = encoder.cnn(torch.from_numpy(frames), torch.from_numpy(previous)).numpy()
     np.testing.assert_allclose(features, expected, atol=2e-4 * np.abs(expected).max())
-    still, moving = features[:2, 288:]
+    still, moving = features[:2, 288:576]
     assert not np.allclose(still, moving)
 
 

@@ -45,24 +45,51 @@ class FrameCnn(nn.Module):
                 `config.motion` is `difference`.
 
         Returns:
-            (B, C) float32: of the frame, then of its difference to the one before, if that is read.
+            (B, C) float32: of the frame; of its difference to the one before, if that is read; and
+            where they lie, if that is.
         """
         images = frames.permute(0, 3, 1, 2).to(torch.float32)  # (B, 3, H, W)
-        features = self.read((images - self.mean) / self.std)
-        if self.config.motion == "none":
-            return features
-        assert previous is not None
-        change = images - previous.permute(0, 3, 1, 2).to(torch.float32)  # (B, 3, H, W)
-        grey = (127.5 + self.config.motion_gain * change / 2).clamp(0, 255)
-        return torch.cat([features, self.read((grey - self.mean) / self.std)], dim=-1)
+        maps = self._maps((images - self.mean) / self.std)  # (B, M, h, w)
+        parts = [self._pooled(maps)]
+        if self.config.motion == "difference":
+            assert previous is not None
+            change = images - previous.permute(0, 3, 1, 2).to(torch.float32)  # (B, 3, H, W)
+            grey = (127.5 + self.config.motion_gain * change / 2).clamp(0, 255)
+            maps = self._maps((grey - self.mean) / self.std)
+            parts.append(self._pooled(maps))
+        if self.config.layout:
+            parts.append(map_moments(maps))
+        return torch.cat(parts, dim=-1)
 
     def read(self, images: Tensor) -> Tensor:
-        """Return features (B, C) of already normalised pictures (B, 3, H, W)."""
+        """Return the features of the looks alone of normalised pictures (B, 3, H, W)."""
+        return self._pooled(self._maps(images))
+
+    def _maps(self, images: Tensor) -> Tensor:
         network = cast(timm.models.MobileNetV3, self.network)  # any network of timm has these two
-        maps = network.forward_features(images)  # (B, C, h, w)
+        maps: Tensor = network.forward_features(images)
+        return maps
+
+    def _pooled(self, maps: Tensor) -> Tensor:
         if self.config.pool == "head":
-            return network.forward_head(maps, pre_logits=True)  # (B, C)
-        return maps.mean(dim=(2, 3))  # (B, C)
+            network = cast(timm.models.MobileNetV3, self.network)
+            features: Tensor = network.forward_head(maps, pre_logits=True)
+            return features
+        return maps.mean(dim=(2, 3))
+
+
+def map_moments(maps: Tensor) -> Tensor:
+    """Return where in feature maps (B, M, h, w) their features lie, (B, 3 M).
+
+    Means of the map times x, times y, and times x^2 + y^2, which go from -1 to 1 across the picture
+    and down it: a thing that moves to the right raises the first ones of its features. A blob at
+    the right edge gives (m, 0, m), one in the middle (0, 0, 0), where m is its mean.
+    """
+    height, width = maps.shape[2:]
+    y = torch.linspace(-1, 1, height).to(maps).view(1, 1, height, 1)
+    x = torch.linspace(-1, 1, width).to(maps).view(1, 1, 1, width)
+    weighted = [maps * x, maps * y, maps * (x.square() + y.square())]
+    return torch.cat([part.mean(dim=(2, 3)) for part in weighted], dim=-1)
 
 
 def create_network(

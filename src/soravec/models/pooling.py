@@ -15,6 +15,12 @@ def pool_mean(states: Tensor, mask: Tensor) -> Tensor:
     return (states * mask.unsqueeze(-1)).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
+def pool_mean_max(states: Tensor, mask: Tensor) -> Tensor:
+    """Return mean and maximum of the states side by side, (B, 2 H)."""
+    highest = states.masked_fill(mask.unsqueeze(-1) < 0.5, -1e4).amax(dim=1)
+    return torch.cat([pool_mean(states, mask), highest], dim=-1)
+
+
 class AttentionPooling(nn.Module):
     """A mean weighted by what the states themselves say.
 

@@ -7,7 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soravec.errors import ModelError
-from soravec.models.pooling import AttentionPooling, pool_last, pool_mean, temporal_statistics
+from soravec.models.pooling import (
+    AttentionPooling,
+    pool_last,
+    pool_mean,
+    pool_mean_max,
+    temporal_statistics,
+)
 from soravec.models.rnn import RecurrentReader, encode_time
 from soravec.models.transformer import TemporalTransformer
 from soravec.runtime.config import Reads, TemporalConfig
@@ -76,6 +82,8 @@ class TemporalModel(nn.Module):
         self.num_read = num_read = len(range(feature_dim)[self._read_features])
         self.reader = _reader(config, num_read * (1 + config.differences) + 2, dropout)
         width = num_read if self.reader is None else self.reader.output_dim
+        if self.reader is not None and config.pooling == "mean_max":
+            width *= 2
         self.has_statistics = config.statistics or config.kind == "statistics"
         if config.kind == "statistics":
             width = 0
@@ -131,7 +139,7 @@ class TemporalModel(nn.Module):
         return torch.cat([F.normalize(looks, dim=-1), F.normalize(moves, dim=-1)], dim=-1)
 
     def standardise(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Return the features that are read (B, T, R): mean 0, deviation 1 over the training set."""
+        """Return what is read (B, T, R), of mean 0 and deviation 1 over the training set."""
         standard = (self.normalise(features) - self.feature_mean) * self.feature_scale
         return standard[..., self._read_features] * mask.unsqueeze(-1)
 
@@ -159,8 +167,10 @@ class TemporalModel(nn.Module):
         if self.attention is not None:
             pooled: Tensor = self.attention(states, mask)
             return pooled
-        mean = self.reader is None or self.config.pooling == "mean"
-        return pool_mean(states, mask) if mean else pool_last(states, mask)
+        if self.reader is None or self.config.pooling == "mean":
+            return pool_mean(states, mask)
+        whole = self.config.pooling == "mean_max"
+        return pool_mean_max(states, mask) if whole else pool_last(states, mask)
 
 
 def _chosen(reads: Reads, looks: int, feature_dim: int) -> slice:

@@ -17,7 +17,7 @@ from soravec.errors import ModelError, TrainingError
 FORMAT_VERSION = 1
 
 TemporalKind = Literal["mean", "statistics", "gru", "lstm", "transformer"]
-Pooling = Literal["last", "mean", "attention"]
+Pooling = Literal["last", "mean", "mean_max", "attention"]
 Reads = Literal["all", "appearance", "motion"]
 
 T = TypeVar("T")
@@ -48,11 +48,16 @@ class CnnConfig:
     video's own rate, and its features of that follow those of the frame."""
     motion_gain: float = 4.0
     """How far a difference is stretched before it is read; unused without one."""
+    layout: bool = False
+    """Whether it is also told where on the picture each feature lies: moments of the last feature
+    map, of the difference where one is read, else of the frame, follow all other features."""
+    num_looks: int = 0
+    """How many of the features, the first ones, are of the frame's looks; 0 for all."""
 
     @property
     def appearance_features(self) -> int:
-        """How many of the features, the first ones, are of the frame itself."""
-        return self.feature_dim if self.motion == "none" else self.feature_dim // 2
+        """How many of the features, the first ones, are of the frame's looks."""
+        return self.num_looks or self.feature_dim
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,8 @@ class TemporalConfig:
     motion_weight: float = 0.0
     """`w` in [0, 1): the share of motion in an inner product; 0 where the model is untrained."""
     pooling: Pooling = "last"
-    """How the states of a segment become one: that of its last frame, their mean, or attention."""
+    """How the states of a segment become one: that of its last frame, their mean, mean and maximum
+    side by side, or attention."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.motion_weight < 1:
@@ -96,7 +102,8 @@ class TemporalConfig:
     @property
     def streaming(self) -> bool:
         """Whether the model gives a reading at every frame, and a state to go on from."""
-        return self.recurrent and not (self.bidirectional or self.statistics or self.differences)
+        whole = self.bidirectional or self.statistics or self.differences
+        return self.recurrent and not whole and self.pooling != "mean_max"
 
 
 @dataclass(frozen=True, slots=True)

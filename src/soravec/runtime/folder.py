@@ -119,8 +119,9 @@ def feature_identity(weights: Weights, cnn: CnnConfig) -> str:
         cnn: Its configuration.
     """
     config = asdict(cnn)
-    if cnn.motion == "none":
-        del config["motion"], config["motion_gain"]  # models from before they existed stay the same
+    if not cnn.num_looks:  # models from before these existed stay the same
+        for later in ("motion", "motion_gain", "layout", "num_looks"):
+            del config[later]
     return _identity([json.dumps(config, sort_keys=True).encode(), *_tensor_bytes(weights)])
 
 

@@ -31,22 +31,23 @@ from soravec.training.train import (
 
 COMPARISON_FILE = "comparison.json"
 
-PLAIN = {"statistics": False, "bidirectional": False, "num_layers": 1}
+PLAIN = {"statistics": False, "differences": False, "bidirectional": False, "num_layers": 1}
 CANDIDATES: dict[str, dict[str, Any]] = {
     "mean": {**PLAIN, "kind": "mean"},
     "statistics": {**PLAIN, "kind": "statistics"},
-    "gru": {**PLAIN, "kind": "gru", "pooling": "mean"},
-    "gru, statistics": {**PLAIN, "kind": "gru", "pooling": "mean", "statistics": True},
-    "lstm": {**PLAIN, "kind": "lstm", "pooling": "mean"},
+    "gru": {**PLAIN, "kind": "gru", "pooling": "mean_max"},
+    "gru, differences": {**PLAIN, "kind": "gru", "pooling": "mean_max", "differences": True},
+    "gru, statistics": {**PLAIN, "kind": "gru", "pooling": "mean_max", "statistics": True},
+    "lstm": {**PLAIN, "kind": "lstm", "pooling": "mean_max"},
     "lstm, last state": {**PLAIN, "kind": "lstm", "pooling": "last"},
-    "gru both ways": {**PLAIN, "kind": "gru", "bidirectional": True, "pooling": "mean"},
+    "gru both ways": {**PLAIN, "kind": "gru", "bidirectional": True, "pooling": "mean_max"},
     "lstm both ways, attention": {
         **PLAIN,
         "kind": "lstm",
         "bidirectional": True,
         "pooling": "attention",
     },
-    "transformer": {**PLAIN, "kind": "transformer", "num_layers": 2, "pooling": "mean"},
+    "transformer": {**PLAIN, "kind": "transformer", "num_layers": 2, "pooling": "mean_max"},
 }
 """The temporal models that are compared, by name; the first two are blind to order."""
 

@@ -23,6 +23,8 @@ class DataOptions:
     motion: Literal["none", "difference"] | None = None
     """Whether the CNN also reads how each frame differs from the one before it at the video's own
     rate, which doubles its work; None for the model's."""
+    layout: bool | None = None
+    """Whether the CNN also tells where on the picture each feature lies; None for the model's."""
     views: int = 0
     """Augmented versions of every training clip that are cached beside the clip as it is."""
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
@@ -42,23 +44,23 @@ class TemporalOptions:
     """`mean` and `statistics` are blind to order: the baselines."""
     reads: Reads = "all"
     """Which features it reads: of the frame, of its difference to the one before, or both."""
-    hidden_dim: int = 128
+    hidden_dim: int = 64
     """Width of its states."""
     num_layers: int = 1
     """Recurrent or Transformer layers."""
     bidirectional: bool = False
     """Whether an RNN also reads backwards."""
-    differences: bool = True
+    differences: bool = False
     """Whether each frame's features come with their change since the frame before."""
-    statistics: bool = True
+    statistics: bool = False
     """Whether the statistics over time stand beside what was read."""
-    pooling: Pooling = "mean"
+    pooling: Pooling = "mean_max"
     """How the states of a segment become one."""
     motion_dim: int = 64
     """Length of the reading: the part of a vector that is learned."""
     motion_weight: float = 0.5
     """Its share in an inner product of two vectors."""
-    dropout: float = 0.3
+    dropout: float = 0.5
     """Share of inputs that is dropped in training."""
     train: bool = True
     """False keeps the model's own temporal model, and so its vectors: only a head is learned."""
@@ -84,7 +86,7 @@ class TimeAugmentation:
     """Most of the frames, as a share, that are lost."""
     speed: float = 1.25
     """Times are stretched or shrunk by up to this factor; 1 leaves them."""
-    crop: float = 0.8
+    crop: float = 0.7
     """Least share of a segment that is read; 1 reads it whole."""
 
     def __post_init__(self) -> None:
@@ -101,7 +103,7 @@ class ObjectiveOptions:
     supervised: float = 1.0
     """Weight of what the labels ask for: cross-entropy where one class is right, binary
     cross-entropy where several may be, mean squared error where a target is given."""
-    label_smoothing: float = 0.05
+    label_smoothing: float = 0.1
     """Share of the truth that is spread over all classes, in the cross-entropy."""
     autoencoder: float = 0.0
     """Weight of the mean squared error of reconstructing the frames' features backwards."""
@@ -119,7 +121,7 @@ class OptimizerOptions:
 
     name: Literal["sgd", "adam", "adamw"] = "adamw"
     """SGD has momentum."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Peak."""
     momentum: float = 0.9
     """Of SGD."""
@@ -127,7 +129,7 @@ class OptimizerOptions:
     """Of matrices; biases and norms have none."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     """After the warm-up."""
-    warmup: float = 0.05
+    warmup: float = 0.15
     """Share of all updates in which the learning rate rises from 0."""
     step_at: tuple[float, ...] = (0.5, 0.75)
     """Where `step` lowers it, as shares of all updates."""

@@ -4,8 +4,10 @@ import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from soravec.data.duplicates import (
@@ -188,29 +190,42 @@ def truth_of(clip: Clip, manifest: Manifest) -> NDArray[np.float32]:
 def base_encoder(config: TrainConfig, out: Path) -> Encoder:
     """Return the model to start from, at the rate and in the segments that are wanted.
 
-    A model whose CNN is to read differences, and does not yet, is written anew into `out`.
+    A model whose CNN is to read more of a frame than it does is written anew into `out`.
     """
     folder = find_model(config.model)
-    motion = config.data.motion
-    if motion is not None and motion != folder.config.cnn.motion:
+    cnn, options = folder.config.cnn, config.data
+    motion = options.motion or cnn.motion
+    layout = cnn.layout if options.layout is None else options.layout
+    if (motion, layout) != (cnn.motion, cnn.layout):
         base = out / BASE_FOLDER
         if not (base / CARD_FILE).is_file():
-            _write_with_motion(load_encoder(folder.path), motion, base)
+            write_base(load_encoder(folder.path), base, motion=motion, layout=layout)
         folder = find_model(base)
-    options = config.data
     return Encoder(folder).sampled(fps=options.fps, segment_seconds=options.segment_seconds)
 
 
-def _write_with_motion(encoder: SoraEncoder, motion: str, folder: Path) -> None:
-    """Write a model whose CNN reads differences, or no longer does; the rest is untrained."""
+def write_base(
+    encoder: SoraEncoder, folder: Path, *, motion: Literal["none", "difference"], layout: bool
+) -> None:
+    """Write a model with the same CNN and appearance, which reads more of a frame.
+
+    Args:
+        encoder: The model; its temporal model is not taken over.
+        folder: Where to write.
+        motion: Whether differences to the frame before are read.
+        layout: Whether it is told where features lie.
+    """
     cnn = encoder.config.cnn
     looks = cnn.appearance_features
-    changed = replace(
-        cnn,
-        motion=motion,  # type: ignore[arg-type]  # checked with the configuration
-        feature_dim=looks if motion == "none" else 2 * looks,
+    plain = replace(cnn, motion=motion, layout=layout, num_looks=looks, feature_dim=looks)
+    reader = FrameCnn(plain, encoder.cnn.network).eval()
+    blank = torch.zeros(1, cnn.height, cnn.width, 3, dtype=torch.uint8)
+    with torch.no_grad():
+        width = reader(blank, blank).shape[1]
+    changed = replace(plain, feature_dim=width, num_looks=looks if width > looks else 0)
+    temporal = replace(
+        encoder.config.temporal, kind="mean", reads="all", bidirectional=False, motion_weight=0.0
     )
-    temporal = replace(encoder.config.temporal, motion_weight=0.0)
     config = replace(encoder.config, cnn=changed, temporal=temporal, files={})
     model = SoraEncoder(config, FrameCnn(changed, encoder.cnn.network))
     model.temporal.projection.load_state_dict(encoder.temporal.projection.state_dict())
