@@ -51,6 +51,17 @@ def report(name, manifest, encoder, arguments, folder):
     print(f"called copies: {len(copies)}, in other groups {sum(map(apart, copies))}")
     for pair in copies:
         print(f"  {stem(pair.first)} {stem(pair.second)} score {pair.score:.2f}{split_note(pair)}")
+    alone = near_duplicates([replace(clip, group=None) for clip in clips], features)
+    known = {(pair.first.path, pair.second.path) for pair in copies}
+    scores = [
+        pair.score
+        for pair in alone
+        if pair.kind == "copy" and (pair.first.path, pair.second.path) not in known
+    ]
+    if scores:
+        print(
+            f"were the groups not known, {len(scores)} more: {min(scores):.2f} to {max(scores):.2f}"
+        )
     groups = [clip.group for clip in same_group(unsplit(manifest), places).clips]
     sizes = [groups.count(group) for group in set(groups) - {None}]
     print(
