@@ -19,6 +19,8 @@ Statistic = Callable[[NDArray[np.uint16]], Float]
 
 LEVEL = 0.95
 NUM_RESAMPLES = 2000
+DIGITS = 12
+"""Decimals of a difference that are kept: beyond them, the order of a sum decides."""
 FEW_UNITS = 20
 """With fewer groups than this an interval is rough, and usually too narrow."""
 BLOCK = 250
@@ -101,8 +103,10 @@ def figure(statistic: Statistic, resamples: Resamples) -> Figure:
     if not np.isfinite(value) or not len(drawn) or resamples.num_units < 2:
         return Figure(value, num_clips=resamples.num_clips)
     tail = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(drawn, [tail, 100 - tail])
-    return Figure(value, float(low), float(high), resamples.num_clips, resamples.method)
+    low, high = (
+        round(float(end), DIGITS) + 0.0 for end in np.percentile(drawn, [tail, 100 - tail])
+    )
+    return Figure(value, low, high, resamples.num_clips, resamples.method)
 
 
 def mean_figure(values: Float, resamples: Resamples) -> Figure:
@@ -145,7 +149,7 @@ def mean_of(values: Float) -> Statistic:
 
 def difference(first: Statistic, second: Statistic) -> Statistic:
     """Return the statistic that is the first less the second, draw by draw."""
-    return lambda counts: first(counts) - second(counts)
+    return lambda counts: (first(counts) - second(counts)).round(DIGITS) + 0.0  # no -0.0
 
 
 def average(statistics: Sequence[Statistic]) -> Statistic:

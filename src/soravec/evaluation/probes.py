@@ -11,12 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from sklearn.neighbors import KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from soravec.data.clips import Task
 from soravec.errors import TrainingError
@@ -24,6 +23,10 @@ from soravec.evaluation.metrics import LEAST_PROBABILITY
 
 Float = NDArray[np.float64]
 Kind = Literal["linear", "neighbours"]
+Scores = Callable[[NDArray[np.float32] | Float], Float]
+"""Takes vectors (N, D), gives probabilities or targets (N, K) float64."""
+Fit = Callable[[float], Scores]
+"""Takes a setting, gives the scores of what was fitted with it."""
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Inverse strengths C of the L2 penalty, from the strongest; a ridge has 1 / C."""
@@ -32,7 +35,7 @@ NUM_FOLDS = 4
 LEAST_VALIDATION = 20
 """With fewer validation clips than this, or than classes, inner folds choose."""
 MAX_STEPS = 5000
-TOLERANCE = 1e-6
+TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class ProbeData:
 class Probe:
     """A fitted reader."""
 
-    scores: Callable[[NDArray[np.float32] | Float], Float]
+    scores: Scores
     """Takes vectors (N, D), gives probabilities or targets (N, K) float64."""
     setting: float
     """The inverse strength C, or the number of neighbours, that was chosen."""
@@ -92,21 +95,38 @@ def fit_probe(
         TrainingError: There is nothing to learn: no clip, or clips of one class only.
     """
     _check(train, task)
-    fit = _fit_linear if kind == "linear" else _fit_neighbours
-    settings = STRENGTHS if kind == "linear" else NEIGHBOURS
+    # One thread: most problems are too small for more, and sums then have one order anywhere.
+    with threadpool_limits(1, user_api="blas"):
+        return _fitted(kind, train, validation, task, seed)
+
+
+def _fitted(
+    kind: Kind, train: ProbeData, validation: ProbeData | None, task: Task, seed: int
+) -> Probe:
+    """Choose the setting, and fit with it on all training clips."""
+    prepare = _linear if kind == "linear" else _neighbours
     parts, chosen_on = _parts(train, validation, task, seed)
     if not parts:
         default = 1e-2 if kind == "linear" else 1.0
-        return Probe(fit(train, task, default), default, (), "default")
-    losses = [0.0] * len(settings)
-    for fitted, held in parts:
-        for place, setting in enumerate(settings):
-            scores = fit(fitted, task, setting)(held.vectors)
-            losses[place] += probe_loss(scores, held.truth, task) * len(held)
+        return Probe(prepare(train, task)(default), default, (), "default")
+    prepared = [(prepare(fitted, task), held) for fitted, held in parts]
     total = sum(len(held) for _, held in parts)
-    tried = tuple((s, loss / total) for s, loss in zip(settings, losses, strict=True))
+    tried: list[tuple[float, float]] = []
+    for setting in STRENGTHS if kind == "linear" else NEIGHBOURS:
+        losses = [
+            probe_loss(fit(setting)(held.vectors), held.truth, task) * len(held)
+            for fit, held in prepared
+        ]
+        tried.append((setting, sum(losses) / total))
+        if _past_the_best([loss for _, loss in tried]):
+            break
     best = min(tried, key=lambda pair: pair[1])[0]
-    return Probe(fit(train, task, best), best, tried, chosen_on)
+    return Probe(prepare(train, task)(best), best, tuple(tried), chosen_on)
+
+
+def _past_the_best(losses: Sequence[float]) -> bool:
+    """Whether a loss has risen twice in a row: with weaker penalties it goes on rising."""
+    return len(losses) > 2 and losses[-3] < losses[-2] < losses[-1]
 
 
 def probe_loss(scores: Float, truth: Float, task: Task) -> float:
@@ -158,32 +178,47 @@ def _folds(
     return list(split.split(train.vectors, numbers, train.units))
 
 
-def _fit_linear(train: ProbeData, task: Task, strength: float) -> Callable[..., Float]:
-    """Return the scores of a linear model with an L2 penalty.
+def _linear(train: ProbeData, task: Task) -> Fit:
+    """Return what fits a linear model with an L2 penalty of a given strength.
 
-    It is fitted in the basis of principal components, all of them: with an L2 penalty that changes
-    nothing but the time where there are more dimensions than clips.
+    Where there are more dimensions than clips it is fitted in the space that the clips span, which
+    with an L2 penalty changes nothing but the time.
     """
-    prepare = make_pipeline(StandardScaler(), PCA(svd_solver="full"))
-    vectors = prepare.fit_transform(np.asarray(train.vectors, np.float64))
-    if task == "regression":
-        ridge = Ridge(alpha=1 / strength).fit(vectors, train.truth)
-        return lambda given: np.reshape(
-            ridge.predict(prepare.transform(np.asarray(given, np.float64))),
-            (len(given), train.truth.shape[1]),
+    scaler = StandardScaler().fit(np.asarray(train.vectors, np.float64))
+    standard = scaler.transform(np.asarray(train.vectors, np.float64))
+    wide = standard.shape[1] > len(standard)
+    basis = np.linalg.qr(standard.T).Q if wide else None  # (D, N)
+    fitted_on = standard if basis is None else standard @ basis
+
+    def prepare(vectors: NDArray[np.float32] | Float) -> Float:
+        values = scaler.transform(np.asarray(vectors, np.float64))
+        return np.asarray(values if basis is None else values @ basis)
+
+    def fit(strength: float) -> Scores:
+        if task == "regression":
+            model = Ridge(alpha=1 / strength).fit(fitted_on, train.truth)
+            shape = -1, train.truth.shape[1]
+            return lambda vectors: np.reshape(model.predict(prepare(vectors)), shape)
+        if task == "single_label":
+            return _classifier(fitted_on, train.truth, strength, prepare)
+        models = [_logistic(fitted_on, label, strength) for label in train.truth.astype(int).T]
+        return lambda vectors: np.stack(
+            [_probability(model, prepare(vectors)) for model in models], axis=1
         )
-    single = task == "single_label"
-    answers = [train.truth.argmax(axis=1)] if single else list(train.truth.astype(int).T)
-    models = [_logistic(vectors, answer, strength) for answer in answers]
+
+    return fit
+
+
+def _classifier(
+    vectors: Float, truth: Float, strength: float, prepare: Callable[..., Float]
+) -> Scores:
+    """Return the probabilities of classes, 0 for those that no training clip belongs to."""
+    model = _logistic(vectors, truth.argmax(axis=1), strength)
 
     def scores(given: NDArray[np.float32] | Float) -> Float:
-        prepared = prepare.transform(np.asarray(given, np.float64))
-        if single:
-            result = np.zeros((len(given), train.truth.shape[1]))
-            result[:, models[0].classes_] = models[0].predict_proba(prepared)
-            return result
-        columns = [_probability(model, prepared) for model in models]
-        return np.stack(columns, axis=1)
+        result = np.zeros((len(given), truth.shape[1]))
+        result[:, model.classes_] = model.predict_proba(prepare(given))
+        return result
 
     return scores
 
@@ -202,12 +237,15 @@ def _probability(model: Any, vectors: Float) -> Float:  # noqa: ANN401
     return np.asarray(model.predict_proba(vectors)[:, 1], np.float64)
 
 
-def _fit_neighbours(train: ProbeData, task: Task, number: float) -> Callable[..., Float]:
-    """Return the mean truth of the nearest training clips by cosine, weighted by nearness."""
-    model = KNeighborsRegressor(
-        min(int(number), len(train)), weights="distance", metric="cosine", algorithm="brute"
-    )
-    model.fit(np.asarray(train.vectors, np.float64), train.truth)
-    return lambda given: np.reshape(
-        model.predict(np.asarray(given, np.float64)), (len(given), train.truth.shape[1])
-    )
+def _neighbours(train: ProbeData, task: Task) -> Fit:
+    """Return what asks a number of nearest training clips by cosine; nearer ones weigh more."""
+
+    def fit(number: float) -> Scores:
+        model = KNeighborsRegressor(
+            min(int(number), len(train)), weights="distance", metric="cosine", algorithm="brute"
+        )
+        model.fit(np.asarray(train.vectors, np.float64), train.truth)
+        shape = -1, train.truth.shape[1]
+        return lambda vectors: np.reshape(model.predict(np.asarray(vectors, np.float64)), shape)
+
+    return fit

@@ -31,6 +31,21 @@ CURVE_TITLES = {
     "drop": "Lost frames",
 }
 
+LEGEND = (
+    '<ul class="legend">'
+    '<li><span class="key model"></span><b>The model</b>, as it classifies; and the mean over'
+    " several temporal views of each clip.</li>"
+    '<li><span class="key probe"></span><b>Probes</b> read the vectors of the model: what they'
+    " hold, whatever the head makes of them.</li>"
+    '<li><span class="key baseline"></span><b>Baselines</b> read the same features without a'
+    " temporal model: their mean, and mean, standard deviation and mean absolute change over"
+    " time.</li>"
+    '<li><span class="key chance"></span><b>Chance</b>: answers that know nothing.</li>'
+    "<li>Probes and baselines are fitted on the training clips, their settings chosen on validation"
+    " clips or inner folds. “Model ahead by” is taken on the same draws of clips: an interval"
+    " without 0 in it is a difference.</li></ul>"
+)
+
 
 def report_page(results: Results, pictures: Sequence[Sequence[str]]) -> str:
     """Return the page.
@@ -73,19 +88,17 @@ def _methods(results: Results) -> str:
     caption = f"{title} on the {results.data.split} clips, 95 % intervals; dashed: chance.{better}"
     return (
         "<h2>Beside probes, baselines and chance</h2>"
-        "<p>Every baseline is a linear probe fitted on the training clips; its settings are chosen"
-        " on validation clips or inner folds. “Model ahead by” is taken on the same draws of clips:"
-        " an interval that leaves out 0 is a difference.</p>"
-        f"<figure>{plot}<figcaption>{html.escape(caption)}</figcaption></figure>"
-        + method_table(results)
+        f'<div class="pair"><figure>{plot}<figcaption>{html.escape(caption)}</figcaption></figure>'
+        f"{LEGEND}</div>{method_table(results)}"
     )
 
 
 def _classes(results: Results) -> str:
     if not isinstance(results.metrics, ClassificationMetrics):
         return "<h2>Targets</h2>" + target_table(results.metrics)
-    confusion = confusion_table(results.metrics)
-    return "<h2>Classes</h2>" + class_table(results.metrics) + confusion
+    tables = class_table(results.metrics), confusion_table(results.metrics)
+    parts = "".join(f"<div>{table}</div>" for table in tables if table)
+    return f'<h2>Classes</h2><div class="pair">{parts}</div>'
 
 
 def _calibration(results: Results) -> str:
@@ -95,11 +108,12 @@ def _calibration(results: Results) -> str:
     error = calibration.expected_error
     return (
         "<h2>Do its probabilities mean what they say?</h2>"
-        f"<p>Expected calibration error <b>{error:.3f}</b> over {len(calibration.num_clips)} bins:"
-        " how far, on average, the share that is right lies from the probability given.</p>"
-        f"<figure>{reliability_plot(calibration)}<figcaption>Share of answers that are right; a"
-        " calibrated model follows the dashed line. Wider bars hold more answers.</figcaption>"
-        "</figure>"
+        f'<div class="pair"><figure class="square">{reliability_plot(calibration)}<figcaption>'
+        "Share of answers that are right, by the probability that was given.</figcaption></figure>"
+        f"<div><p>Expected calibration error <b>{error:.3f}</b> over {len(calibration.num_clips)}"
+        " bins: how far, on average, the share that is right lies from the probability given.</p>"
+        "<p>A calibrated model follows the dashed line: bars that end below it tell of too much"
+        " confidence, above it of too little. Wider bars hold more answers.</p></div></div>"
     )
 
 

@@ -22,6 +22,7 @@ Order = NDArray[np.int64]
 
 NUM_SHUFFLES = 3
 NUM_VIEWS = 5
+MOST_RATES = 5
 VIEW_SHARE = 0.75
 """Length of a temporal view, as a share of the clip."""
 ORDERS = ("shuffled", "reversed", "still")
@@ -81,10 +82,10 @@ def reordered(
 
 
 def rates_below(fps: float, clips: Sequence[FrameFeatures]) -> list[float]:
-    """Return halves of a rate, down to about one frame per clip: 8 gives 4, 2, 1, 0.5."""
-    longest = max(float(np.ptp(one.shots.bounds)) for one in clips)
-    halvings = range(1, max(1, math.ceil(math.log2(max(2.0, fps * longest)))) + 1)
-    return [fps / 2**number for number in halvings][:5]
+    """Return halves of a rate, down to about one frame in most clips: 8 gives 4, 2, 1."""
+    length = float(np.median([np.ptp(one.shots.bounds) for one in clips]))
+    halvings = range(1, max(1, round(math.log2(max(2.0, fps * length)))) + 1)
+    return [fps / 2**number for number in halvings][:MOST_RATES]
 
 
 def thinned(features: FrameFeatures, fps: float) -> FrameFeatures:
