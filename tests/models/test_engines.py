@@ -114,7 +114,7 @@ WHOLE = [
     {"kind": "gru", "statistics": True, "differences": True, "pooling": "last"},
     {"kind": "transformer", "hidden_dim": 64, "num_layers": 2, "pooling": "attention"},
     {"kind": "transformer", "hidden_dim": 32, "pooling": "mean", "statistics": True},
-    {"kind": "gru", "pooling": "mean_max"},
+    {"kind": "gru", "pooling": "mean_max", "components": 6, "reads": "motion"},
 ]
 
 

@@ -58,10 +58,10 @@ def curve_plot(curve: Curve, *, chance: float | None, unit_scale: bool) -> str:
     points = [(clean, curve.clean), *((f"{p.level:g}", p.figure) for p in curve.points)]
     points = [point for point in points if math.isfinite(point[1].value)]
     low, high = _range([figure for _, figure in points], unit_scale=unit_scale)
-    height = 190.0
+    height = 176.0
 
     def y(value: float) -> float:
-        return TOP + (high - value) / (high - low) * (height - TOP - BOTTOM)
+        return TOP + (high - value) / (high - low) * (height - TOP - 20)
 
     step = (WIDTH - LEFT - RIGHT) / max(1, len(points))
     places = [LEFT + step * (at + 0.5) for at in range(len(points))]
@@ -77,8 +77,7 @@ def curve_plot(curve: Curve, *, chance: float | None, unit_scale: bool) -> str:
         if figure.low is not None and figure.high is not None:
             parts.append(_line(x, y(figure.low), x, y(figure.high), "whisker model"))
         parts.append(_dot(x, y(figure.value), "model", f"{label}: {in_words(figure)}"))
-        parts.append(_text(x, height - 18, label, "tick", anchor="middle"))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, height - 3, curve.unit, "unit", anchor="middle"))
+        parts.append(_text(x, height - 5, label, "tick", anchor="middle"))
     return _svg(height, parts, f"{curve.kind}: {curve.unit}")
 
 

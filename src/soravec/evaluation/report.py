@@ -138,7 +138,7 @@ def _time(results: Results) -> str:
     plots += [
         f"<figure><h3>{CURVE_TITLES['rate']}</h3>"
         f"{curve_plot(curve, chance=chance, unit_scale=unit_scale)}"
-        "<figcaption>The same model on every second, fourth ... of its frames.</figcaption>"
+        "<figcaption>Frames per second: every second, fourth ... of those it reads.</figcaption>"
         "</figure>"
         for curve in results.curves
         if curve.kind == "rate"
@@ -157,13 +157,14 @@ def _damage(results: Results) -> str:
     chance, unit_scale = _chance(results), _unit_scale(results)
     plots = [
         f"<figure><h3>{CURVE_TITLES[curve.kind]}</h3>"
-        f"{curve_plot(curve, chance=chance, unit_scale=unit_scale)}</figure>"
+        f"{curve_plot(curve, chance=chance, unit_scale=unit_scale)}"
+        f"<figcaption>{html.escape(curve.unit)}</figcaption></figure>"
         for curve in curves
     ]
     clips = curves[0].clean.num_clips
     return (
         "<h2>In worse pictures</h2>"
-        f"<p>{html.escape(results.primary.title)} of {clips} clips whose frames were decoded"
+        f"<p>For {clips} clips, the {html.escape(results.primary.title)} when frames are decoded"
         f" again, made worse and read anew, at {curves[0].sample_fps:g} frames/s.</p>"
         f'<div class="pair">{"".join(plots)}</div>'
     )

@@ -93,7 +93,7 @@ def mistake_cards(results: Results, pictures: Sequence[Sequence[str]]) -> str:
         span = f"{mistake.start_seconds:.1f} to {mistake.end_seconds:.1f} s"
         parts.append(
             f'<div class="mistake"><div class="strip">{images}</div><div>'
-            f'<span class="said">{html.escape(mistake.answer)}</span>'
+            f'called <span class="said">{html.escape(mistake.answer)}</span>'
             f" <small>{word[data.task]} {number(mistake.score)}</small><br>"
             f"is {html.escape(mistake.truth)}<br>"
             f"<code>{html.escape(mistake.path)}</code> <small>{span}, row {mistake.row}</small>"

@@ -35,7 +35,7 @@ def in_words(figure: Figure | None, *, signed: bool = False) -> str:
 
 def number(value: float, *, signed: bool = False) -> str:
     """Return a number with three decimals, or, if it is large, with as many digits as it needs."""
-    value += 0.0  # of -0.0 makes 0.0
+    value = round(value, 12) + 0.0  # no -0.0, and no noise of a sum
     if value != 0 and not 0.001 <= abs(value) < 1000:
         return f"{value:+.3g}" if signed else f"{value:.3g}"
     return f"{value:+.3f}" if signed else f"{value:.3f}"

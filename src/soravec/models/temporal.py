@@ -55,6 +55,7 @@ class TemporalModel(nn.Module):
 
     feature_mean: Tensor
     feature_scale: Tensor
+    components: Tensor | None
     statistics_mean: Tensor
     statistics_scale: Tensor
 
@@ -79,7 +80,11 @@ class TemporalModel(nn.Module):
         self.register_buffer("feature_scale", torch.full((feature_dim,), feature_dim**0.5))
         self.dropout = nn.Dropout(dropout)
         self._read_features = _chosen(config.reads, looks, feature_dim)
-        self.num_read = num_read = len(range(feature_dim)[self._read_features])
+        num_read = len(range(feature_dim)[self._read_features])
+        first = torch.eye(num_read, config.components) if config.components else None
+        self.register_buffer("components", first)
+        num_read = config.components or num_read
+        self.num_read = num_read
         self.reader = _reader(config, num_read * (1 + config.differences) + 2, dropout)
         width = num_read if self.reader is None else self.reader.output_dim
         if self.reader is not None and config.pooling == "mean_max":
@@ -140,8 +145,15 @@ class TemporalModel(nn.Module):
 
     def standardise(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return what is read (B, T, R), of mean 0 and deviation 1 over the training set."""
-        standard = (self.normalise(features) - self.feature_mean) * self.feature_scale
-        return standard[..., self._read_features] * mask.unsqueeze(-1)
+        series = self.chosen(self.normalise(features))
+        if self.components is not None:
+            series = series @ self.components  # (B, T, P)
+        return series * mask.unsqueeze(-1)
+
+    def chosen(self, unit: Tensor) -> Tensor:
+        """Return those of normalised features that are read (..., R), standardised."""
+        standard = (unit - self.feature_mean) * self.feature_scale
+        return standard[..., self._read_features]
 
     def _read(
         self, series: Tensor, elapsed_seconds: Tensor, mask: Tensor, state: Tensor | None

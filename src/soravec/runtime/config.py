@@ -71,7 +71,9 @@ class TemporalConfig:
     kind: TemporalKind = "gru"
     """`mean` and `statistics` are blind to order; the others read it."""
     reads: Reads = "all"
-    """Which features it reads: of the frame, of its difference to the one before, or both."""
+    """Which features it reads: those of the frame's looks, the others, or all."""
+    components: int = 0
+    """How many whitened principal components stand for the features that are read; 0: none do."""
     hidden_dim: int = 256
     """Width of the RNN's state, or of the Transformer."""
     num_layers: int = 1

@@ -29,6 +29,8 @@ CNN_FOLDER = "cnn"
 CONFIG_FILE = "config.yaml"
 TRAINING_FILE = "training.json"
 BATCH_SEGMENTS = 64
+WHITENING_FLOOR = 1e-3
+"""Added to the variance of a component, so that noise is not blown up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ def temporal_config(base: ModelConfig, config: TrainConfig) -> TemporalConfig:
         motion_dim=options.motion_dim,
         kind=options.kind,
         reads=options.reads,
+        components=options.components,
         hidden_dim=options.hidden_dim,
         num_layers=options.num_layers,
         bidirectional=options.bidirectional,
@@ -205,11 +208,17 @@ def temporal_config(base: ModelConfig, config: TrainConfig) -> TemporalConfig:
 
 @torch.no_grad()
 def fit_scales(temporal: TemporalModel, segments: Sequence[Segment]) -> None:
-    """Set mean and deviation of features, and of their statistics, to those of the segments."""
+    """Set mean and deviation of features, and what follows from them, to those of the segments.
+
+    Raises:
+        TrainingError: There are fewer frames than principal components.
+    """
     unit = [temporal.normalise(torch.from_numpy(s.views[0]).float()) for s in segments]
     mean, deviation = _moments(unit)
     temporal.feature_mean.copy_(mean)
     temporal.feature_scale.copy_(1 / deviation)
+    if temporal.components is not None:
+        temporal.components.copy_(_principal([temporal.chosen(part) for part in unit], temporal))
     if temporal.has_statistics:
         statistics = [
             temporal_statistics(temporal.standardise(b.features, b.mask), b.mask)
@@ -218,6 +227,18 @@ def fit_scales(temporal: TemporalModel, segments: Sequence[Segment]) -> None:
         mean, deviation = _moments(statistics)
         temporal.statistics_mean.copy_(mean)
         temporal.statistics_scale.copy_(1 / deviation)
+
+
+def _principal(parts: Sequence[Tensor], temporal: TemporalModel) -> Tensor:
+    """Return the whitened principal components (R, P) of standardised features."""
+    rows = torch.cat(list(parts))  # (frames, R)
+    count = temporal.config.components
+    if len(rows) <= count:
+        raise TrainingError(f"temporal.components is {count}, but there are {len(rows)} frames")
+    variances, directions = torch.linalg.eigh(rows.T @ rows / len(rows))
+    scale = (variances[-count:] + WHITENING_FLOOR).rsqrt()
+    components: Tensor = (directions[:, -count:] * scale).flip(1)
+    return components
 
 
 def _moments(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
