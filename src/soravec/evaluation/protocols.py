@@ -83,12 +83,14 @@ def order_rows(question: Question) -> tuple[OrderRow, ...]:
         seed=question.seed,
     )
     plain = statistic_of(primary, question.scores, test.truth, question.task)
-    rows = [OrderRow("as it is", _measured(question, question.scores), None, 1)]
+    rows = [OrderRow("as it is", _measured(question, question.scores), None, 1, question.fps)]
     for name, rounds in found.items():
         parts = [statistic_of(primary, one, test.truth, question.task) for one in rounds]
         changed = average(parts)
         lost = figure(difference(plain, changed), question.resamples)
-        rows.append(OrderRow(name, figure(changed, question.resamples), lost, len(rounds)))
+        rows.append(
+            OrderRow(name, figure(changed, question.resamples), lost, len(rounds), question.fps)
+        )
     return tuple(rows)
 
 

@@ -104,6 +104,8 @@ class OrderRow:
     """That of the clips as they are less this, on the same draws; None for them."""
     rounds: int
     """How many shuffles it is the mean of."""
+    sample_fps: float
+    """Frames per second that were read."""
 
 
 @dataclass(frozen=True, slots=True)
