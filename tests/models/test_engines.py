@@ -124,7 +124,7 @@ def test_a_reader_of_whole_segments_agrees_with_pytorch(tmp_path, engine, option
     torch.manual_seed(0)
     config = TemporalConfig(24, 12, **{"hidden_dim": 20, **options})
     assert not config.streaming
-    model = TemporalModel(config, 28, appearance_features=20).eval()
+    model = TemporalModel(config, 28, parts=(20, 6, 2)).eval()
     export_temporal(model, 28, tmp_path / "temporal.onnx")
     features, elapsed, mask = padded_series(28)
     expected = model(features, elapsed, mask)
@@ -142,8 +142,8 @@ def test_a_reader_of_whole_segments_agrees_with_pytorch(tmp_path, engine, option
 @torch.no_grad()
 def test_a_cnn_reads_differences_in_both_engines(tmp_path, engine):
     torch.manual_seed(0)
-    size = {"height": 32, "width": 32, "num_looks": 288}
-    cnn = CnnConfig("timm/mobilenetv3_small_050", 5 * 288, motion="difference", layout=True, **size)
+    size = {"height": 64, "width": 64, "num_looks": 288, "num_layout": 4}
+    cnn = CnnConfig("timm/mobilenetv3_small_050", 2 * 288 + 4, motion="difference", **size)
     encoder = SoraEncoder(ModelConfig("tiny", cnn, TemporalConfig(24, 12))).eval()
     export_cnn(encoder, tmp_path / "cnn.onnx")
     frames, previous = pictures(3, cnn), pictures(3, cnn, seed=1)

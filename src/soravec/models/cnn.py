@@ -11,6 +11,9 @@ from soravec.errors import ModelError
 from soravec.runtime.config import CnnConfig
 
 TIMM_PREFIX = "timm/"
+GREY = 127.5
+QUIET = 0.02
+"""Added to an energy before its logarithm: below it, one cell is as still as another."""
 
 
 class FrameCnn(nn.Module):
@@ -46,7 +49,7 @@ class FrameCnn(nn.Module):
 
         Returns:
             (B, C) float32: of the frame; of its difference to the one before, if that is read; and
-            where they lie, if that is.
+            of the layout, if that is.
         """
         images = frames.permute(0, 3, 1, 2).to(torch.float32)  # (B, 3, H, W)
         maps = self._maps((images - self.mean) / self.std)  # (B, M, h, w)
@@ -54,11 +57,12 @@ class FrameCnn(nn.Module):
         if self.config.motion == "difference":
             assert previous is not None
             change = images - previous.permute(0, 3, 1, 2).to(torch.float32)  # (B, 3, H, W)
-            grey = (127.5 + self.config.motion_gain * change / 2).clamp(0, 255)
+            grey = (GREY + self.config.motion_gain * change / 2).clamp(0, 255)
             maps = self._maps((grey - self.mean) / self.std)
             parts.append(self._pooled(maps))
-        if self.config.layout:
-            parts.append(map_moments(maps))
+        if self.config.num_layout:
+            plain = torch.full_like(images[:1], GREY)
+            parts.append(cell_energies(maps, self._maps((plain - self.mean) / self.std)))
         return torch.cat(parts, dim=-1)
 
     def read(self, images: Tensor) -> Tensor:
@@ -78,18 +82,15 @@ class FrameCnn(nn.Module):
         return maps.mean(dim=(2, 3))
 
 
-def map_moments(maps: Tensor) -> Tensor:
-    """Return where in feature maps (B, M, h, w) their features lie, (B, 3 M).
+def cell_energies(maps: Tensor, plain: Tensor) -> Tensor:
+    """Return how much there is in each cell of feature maps, (B, h w), row by row.
 
-    Means of the map times x, times y, and times x^2 + y^2, which go from -1 to 1 across the picture
-    and down it: a thing that moves to the right raises the first ones of its features. A blob at
-    the right edge gives (m, 0, m), one in the middle (0, 0, 0), where m is its mean.
+    The logarithm of the root mean square, over the channels, of how a map (B, M, h, w) differs from
+    that of a plain grey picture (1, M, h, w). Whatever it is that is there, or moves there if the
+    map is of a difference, tells by it where it is and how large.
     """
-    height, width = maps.shape[2:]
-    y = torch.linspace(-1, 1, height).to(maps).view(1, 1, height, 1)
-    x = torch.linspace(-1, 1, width).to(maps).view(1, 1, 1, width)
-    weighted = [maps * x, maps * y, maps * (x.square() + y.square())]
-    return torch.cat([part.mean(dim=(2, 3)) for part in weighted], dim=-1)
+    energy = (maps - plain).square().mean(dim=1).sqrt()  # (B, h, w)
+    return (energy + QUIET).log().flatten(1)
 
 
 def create_network(

@@ -33,7 +33,7 @@ class SoraEncoder(nn.Module):
         self.temporal = TemporalModel(
             config.temporal,
             config.cnn.feature_dim,
-            appearance_features=config.cnn.appearance_features,
+            parts=config.cnn.parts,
         )
 
     def forward(

@@ -49,7 +49,8 @@ class TemporalModel(nn.Module):
     Args:
         config: Kind and sizes.
         feature_dim: Length C of a frame's feature vector.
-        appearance_features: How many of them, the first ones, are of the frame itself; None: all.
+        parts: How many of them are of the frame's looks, of its difference to the frame before, and
+            of the layout; None for looks alone.
         dropout: Share of the inputs of reader and readout that is dropped in training.
     """
 
@@ -64,13 +65,13 @@ class TemporalModel(nn.Module):
         config: TemporalConfig,
         feature_dim: int,
         *,
-        appearance_features: int | None = None,
+        parts: tuple[int, int, int] | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.config = config
-        looks = appearance_features or feature_dim
-        self.appearance_features = looks
+        self.parts = parts or (feature_dim, 0, 0)
+        looks = self.parts[0]
         self.projection: nn.Module = (
             nn.Identity()
             if config.appearance_dim == looks
@@ -79,7 +80,7 @@ class TemporalModel(nn.Module):
         self.register_buffer("feature_mean", torch.zeros(feature_dim))
         self.register_buffer("feature_scale", torch.full((feature_dim,), feature_dim**0.5))
         self.dropout = nn.Dropout(dropout)
-        self._read_features = _chosen(config.reads, looks, feature_dim)
+        self._read_features = _chosen(config.reads, self.parts)
         num_read = len(range(feature_dim)[self._read_features])
         first = torch.eye(num_read, config.components) if config.components else None
         self.register_buffer("components", first)
@@ -123,7 +124,7 @@ class TemporalModel(nn.Module):
         """
         present = mask.unsqueeze(-1)  # (B, T, 1)
         unit = self.normalise(features)  # (B, T, C)
-        looks = self.projection(unit[..., : self.appearance_features])  # (B, T, A)
+        looks = self.projection(unit[..., : self.parts[0]])  # (B, T, A)
         appearance = F.normalize(looks, dim=-1) * present
         series = self.standardise(features, mask)  # (B, T, R)
         states, new_state = self._read(series, elapsed_seconds, mask, state)  # (B, T, H)
@@ -139,9 +140,10 @@ class TemporalModel(nn.Module):
         return Reading(appearance, reading, motion, new_state)
 
     def normalise(self, features: Tensor) -> Tensor:
-        """Return features (B, T, C) whose parts, of the frame and of its change, have length 1."""
-        looks, moves = features.tensor_split([self.appearance_features], dim=-1)
-        return torch.cat([F.normalize(looks, dim=-1), F.normalize(moves, dim=-1)], dim=-1)
+        """Return features (B, T, C): looks and difference each of unit length, layout as it is."""
+        looks, moves, layout = torch.split(features, self.parts, dim=-1)
+        unit = F.normalize(looks, dim=-1), F.normalize(moves, dim=-1)
+        return torch.cat([*unit, layout], dim=-1)
 
     def standardise(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return what is read (B, T, R), of mean 0 and deviation 1 over the training set."""
@@ -185,11 +187,19 @@ class TemporalModel(nn.Module):
         return pool_mean_max(states, mask) if whole else pool_last(states, mask)
 
 
-def _chosen(reads: Reads, looks: int, feature_dim: int) -> slice:
-    """Return which features are read, and refuse to read differences where there are none."""
-    if reads == "motion" and looks == feature_dim:
-        raise ModelError("the temporal model is to read motion, but the CNN reads no differences")
-    return {"all": slice(None), "appearance": slice(looks), "motion": slice(looks, None)}[reads]
+def _chosen(reads: Reads, parts: tuple[int, int, int]) -> slice:
+    """Return which features are read, and refuse to read what the CNN does not give."""
+    looks, moves, layout = parts
+    chosen = {
+        "all": (0, looks + moves + layout),
+        "appearance": (0, looks),
+        "motion": (looks, looks + moves),
+        "layout": (looks + moves, looks + moves + layout),
+    }[reads]
+    if chosen[0] == chosen[1]:
+        needed = "data.motion=difference" if reads == "motion" else "data.layout=true"
+        raise ModelError(f"temporal.reads is {reads}, which the CNN does not give: set {needed}")
+    return slice(*chosen)
 
 
 def _reader(

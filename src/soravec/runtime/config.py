@@ -18,7 +18,7 @@ FORMAT_VERSION = 1
 
 TemporalKind = Literal["mean", "statistics", "gru", "lstm", "transformer"]
 Pooling = Literal["last", "mean", "mean_max", "attention"]
-Reads = Literal["all", "appearance", "motion"]
+Reads = Literal["all", "appearance", "motion", "layout"]
 
 T = TypeVar("T")
 
@@ -48,16 +48,17 @@ class CnnConfig:
     video's own rate, and its features of that follow those of the frame."""
     motion_gain: float = 4.0
     """How far a difference is stretched before it is read; unused without one."""
-    layout: bool = False
-    """Whether it is also told where on the picture each feature lies: moments of the last feature
-    map, of the difference where one is read, else of the frame, follow all other features."""
     num_looks: int = 0
     """How many of the features, the first ones, are of the frame's looks; 0 for all."""
+    num_layout: int = 0
+    """How many of the features, the last ones, say where on the picture something is: one for each
+    cell of the last feature map, of the difference where one is read, else of the frame."""
 
     @property
-    def appearance_features(self) -> int:
-        """How many of the features, the first ones, are of the frame's looks."""
-        return self.num_looks or self.feature_dim
+    def parts(self) -> tuple[int, int, int]:
+        """How many features are of the frame's looks, of its difference, and of the layout."""
+        looks = self.num_looks or self.feature_dim
+        return looks, self.feature_dim - looks - self.num_layout, self.num_layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class TemporalConfig:
     kind: TemporalKind = "gru"
     """`mean` and `statistics` are blind to order; the others read it."""
     reads: Reads = "all"
-    """Which features it reads: those of the frame's looks, the others, or all."""
+    """Which features it reads: of the frame's looks, of its difference, of the layout, or all."""
     components: int = 0
     """How many whitened principal components stand for the features that are read; 0: none do."""
     hidden_dim: int = 256

@@ -120,7 +120,7 @@ def feature_identity(weights: Weights, cnn: CnnConfig) -> str:
     """
     config = asdict(cnn)
     if not cnn.num_looks:  # models from before these existed stay the same
-        for later in ("motion", "motion_gain", "layout", "num_looks"):
+        for later in ("motion", "motion_gain", "num_looks", "num_layout"):
             del config[later]
     return _identity([json.dumps(config, sort_keys=True).encode(), *_tensor_bytes(weights)])
 

@@ -24,7 +24,7 @@ class DataOptions:
     """Whether the CNN also reads how each frame differs from the one before it at the video's own
     rate, which doubles its work; None for the model's."""
     layout: bool | None = None
-    """Whether the CNN also tells where on the picture each feature lies; None for the model's."""
+    """Whether the CNN also says where on the picture something is, or moves; None: the model's."""
     views: int = 0
     """Augmented versions of every training clip that are cached beside the clip as it is."""
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
@@ -43,7 +43,7 @@ class TemporalOptions:
     kind: TemporalKind = "gru"
     """`mean` and `statistics` are blind to order: the baselines."""
     reads: Reads = "all"
-    """Which features it reads: those of the frame's looks, the others, or all."""
+    """Which features it reads: of the frame's looks, of its difference, of the layout, or all."""
     components: int = 0
     """How many whitened principal components of the training set stand for the features that are
     read: fewer learn faster and, from few clips, better; 0 for the features themselves."""

@@ -195,8 +195,8 @@ def base_encoder(config: TrainConfig, out: Path) -> Encoder:
     folder = find_model(config.model)
     cnn, options = folder.config.cnn, config.data
     motion = options.motion or cnn.motion
-    layout = cnn.layout if options.layout is None else options.layout
-    if (motion, layout) != (cnn.motion, cnn.layout):
+    layout = bool(cnn.num_layout) if options.layout is None else options.layout
+    if (motion, layout) != (cnn.motion, bool(cnn.num_layout)):
         base = out / BASE_FOLDER
         if not (base / CARD_FILE).is_file():
             write_base(load_encoder(folder.path), base, motion=motion, layout=layout)
@@ -216,13 +216,18 @@ def write_base(
         layout: Whether it is told where features lie.
     """
     cnn = encoder.config.cnn
-    looks = cnn.appearance_features
-    plain = replace(cnn, motion=motion, layout=layout, num_looks=looks, feature_dim=looks)
-    reader = FrameCnn(plain, encoder.cnn.network).eval()
-    blank = torch.zeros(1, cnn.height, cnn.width, 3, dtype=torch.uint8)
+    looks, _, _ = cnn.parts
     with torch.no_grad():
-        width = reader(blank, blank).shape[1]
-    changed = replace(plain, feature_dim=width, num_looks=looks if width > looks else 0)
+        blank = torch.zeros(1, 3, cnn.height, cnn.width)
+        num_cells = encoder.cnn.network.forward_features(blank)[0, 0].numel() if layout else 0  # type: ignore[operator]
+    width = looks * (1 if motion == "none" else 2) + num_cells
+    changed = replace(
+        cnn,
+        motion=motion,
+        num_layout=num_cells,
+        num_looks=looks if width > looks else 0,
+        feature_dim=width,
+    )
     temporal = replace(
         encoder.config.temporal, kind="mean", reads="all", bidirectional=False, motion_weight=0.0
     )

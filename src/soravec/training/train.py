@@ -163,7 +163,7 @@ def make_objective(prepared: Prepared, config: TrainConfig) -> Objective:
         temporal = TemporalModel(
             temporal_config(base.config, config),
             base.config.cnn.feature_dim,
-            appearance_features=base.config.cnn.appearance_features,
+            parts=base.config.cnn.parts,
             dropout=options.dropout,
         )
         temporal.projection.load_state_dict(base.temporal.projection.state_dict())
