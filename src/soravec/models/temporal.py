@@ -141,7 +141,7 @@ class TemporalModel(nn.Module):
 
     def normalise(self, features: Tensor) -> Tensor:
         """Return features (B, T, C): looks and difference each of unit length, layout as it is."""
-        looks, moves, layout = torch.split(features, self.parts, dim=-1)
+        looks, moves, layout = torch.split(features, list(self.parts), dim=-1)
         unit = F.normalize(looks, dim=-1), F.normalize(moves, dim=-1)
         return torch.cat([*unit, layout], dim=-1)
 
