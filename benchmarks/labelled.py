@@ -324,7 +324,9 @@ def trained(read, rows, part, name, seed):
         motion_weight=MOTION_WEIGHT[part],
         **(SIZES | TEMPORAL[name]),
     )
-    temporal = TemporalModel(config, width, parts=(read.looks, width - read.looks, 0), dropout=DROPOUT)
+    temporal = TemporalModel(
+        config, width, parts=(read.looks, width - read.looks, 0), dropout=DROPOUT
+    )
     segments = of_clips(read, rows)
     fit_scales(temporal, segments)
     outputs = read.truth.shape[1]
