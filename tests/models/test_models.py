@@ -9,7 +9,7 @@ import torch
 from soravec.errors import ModelError
 from soravec.models import export
 from soravec.models.build import build_model
-from soravec.models.cnn import FrameCnn, create_network
+from soravec.models.cnn import FrameCnn, cell_energies, create_network
 from soravec.models.export import load_encoder, round_weights, save_model
 from soravec.models.rnn import encode_time
 from soravec.models.sora import SoraEncoder
@@ -203,3 +203,13 @@ def test_sora_mini_names_no_path_of_the_machine_that_made_it():
         assert b"site-packages" not in data, path.name
         assert str(ROOT).encode() not in data, path.name
         assert b"/soravec/models/" not in data, path.name
+
+
+def test_cell_energies_say_where_something_is():
+    plain = torch.zeros(1, 8, 3, 4)
+    maps = plain.repeat(2, 1, 1, 1)
+    maps[1, :, 2, 1] = 2.0
+    still, moved = cell_energies(maps, plain)
+    assert torch.allclose(still, torch.full((12,), 0.02).log())
+    assert moved.argmax() == 2 * 4 + 1
+    assert moved.max() == pytest.approx(torch.tensor(2.02).log().item(), abs=1e-5)

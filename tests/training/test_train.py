@@ -11,7 +11,7 @@ import torch
 import soravec
 from soravec.data.manifest import read_manifest
 from soravec.data.orders import write_orders
-from soravec.errors import ManifestError, TrainingError
+from soravec.errors import ManifestError, ModelError, TrainingError
 from soravec.models.build import build_model
 from soravec.models.export import load_encoder
 from soravec.training.compare import CANDIDATES, chosen, compare
@@ -182,11 +182,12 @@ def test_views_are_augmented_once_and_kept(clips, cache, tmp_path):
 
 
 def test_a_cnn_may_read_differences(clips, cache, tmp_path):
-    config = read_train_config(None, [*SETTINGS, "data.motion=difference", "temporal.reads=motion"])
+    settings = ["data.motion=difference", "data.layout=true", "temporal.reads=layout"]
+    config = read_train_config(None, [*SETTINGS, *settings])
     result = train(read_manifest(clips), tmp_path, config, cache)
     encoder = soravec.load(result.model)
     assert encoder.reads_differences
-    assert encoder.config.cnn.feature_dim == 2 * soravec.load().config.cnn.feature_dim
+    assert encoder.config.cnn.parts == (576, 576, 49)
     video = result.prepared.features.clips[0].path
     read = encoder.read(video)
     plain = soravec.load().sampled(fps=4.0).read(video)
@@ -194,9 +195,12 @@ def test_a_cnn_may_read_differences(clips, cache, tmp_path):
     assert encoder.classify(video).scores.sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_motion_cannot_be_read_of_a_cnn_without_it(clips, cache, tmp_path):
-    config = read_train_config(None, [*SETTINGS, "temporal.reads=motion"])
-    with pytest.raises(Exception, match="reads no differences"):
+@pytest.mark.parametrize(
+    ("reads", "remedy"), [("motion", "data.motion=difference"), ("layout", "data.layout=true")]
+)
+def test_what_the_cnn_does_not_give_cannot_be_read(clips, cache, tmp_path, reads, remedy):
+    config = read_train_config(None, [*SETTINGS, f"temporal.reads={reads}"])
+    with pytest.raises(ModelError, match=remedy):
         train(read_manifest(clips), tmp_path, config, cache)
 
 
