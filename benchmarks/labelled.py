@@ -56,8 +56,8 @@ PHASES = 2
 """Features are kept at this many times the rate: one view of a clip per phase of its sampling."""
 GAIN = 4.0
 """How far the difference of two pictures is stretched before an ImageNet CNN reads it."""
-SEGMENT_SECONDS = {"fights": 3.0, "actions": 8.0}
-"""Longest segment; a clip of 4 s is read in two halves whose scores are averaged."""
+SEGMENT_SECONDS = {"fights": 8.0, "actions": 8.0}
+"""Longest segment: that of the models; clips of fights are shorter."""
 INNER_FOLDS = 3
 NUM_SEEDS = 2
 MOTION_WEIGHT = {"frame": 0.5, "motion": 0.95, "both": 0.8}
@@ -71,10 +71,10 @@ TEMPORAL = {
     "Transformer": {"kind": "transformer", "num_layers": 2},
 }
 QUICK = ("GRU", "GRU both ways, attention")
-SIZES = {"hidden_dim": 64, "motion_dim": 16, "pooling": "mean"}
+SIZES = {"hidden_dim": 32, "motion_dim": 32, "pooling": "mean_max"}
 DROPOUT = 0.5
 OBJECTIVE = ObjectiveOptions(label_smoothing=0.1)
-OPTIMIZER = OptimizerOptions(learning_rate=2e-3, weight_decay=0.05, warmup=0.15)
+OPTIMIZER = OptimizerOptions(learning_rate=3e-3, weight_decay=0.05, warmup=0.15)
 LOOP = LoopOptions(epochs=30, batch_size=48, patience=0, accelerator="cpu")
 TIME = TimeAugmentation(drop=0.1, speed=1.1, crop=0.7)
 

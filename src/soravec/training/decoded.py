@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from soravec.data.augmentation import Augmentation, augment
 from soravec.runtime.config import CnnConfig
@@ -63,7 +62,10 @@ class _Wanted(NamedTuple):
 
 
 class DecodedSource:
-    """Batches of frames, decoded by `num_workers` processes while others are learned from.
+    """Batches of frames, decoded in this process when they are wanted.
+
+    PyTorch's DataLoader is not used: once its workers have run, the next child process that Soravec
+    starts brings the parent down (a segmentation fault, seen with torch 2.15 and OpenVINO 2026).
 
     Args:
         train: What is learned from.
@@ -76,7 +78,6 @@ class DecodedSource:
         augmentation: How their frames are varied.
         seed: Of order and variation.
         num_views: Versions of each batch.
-        num_workers: Processes; 0 decodes in this one.
     """
 
     def __init__(  # noqa: PLR0913  # what batches follow from
@@ -92,14 +93,12 @@ class DecodedSource:
         augmentation: Augmentation,
         seed: int,
         num_views: int = 1,
-        num_workers: int = 0,
     ) -> None:
         self._train = _Decoded(train, paths[0], cnn, max_frames, time, augmentation)
         self._validation = _Decoded(validation, paths[1], cnn, max_frames, time, augmentation)
         self._batch_size = batch_size
         self._seed = seed
         self._num_views = num_views
-        self._num_workers = num_workers
 
     @property
     def num_batches(self) -> int:
@@ -135,19 +134,14 @@ class DecodedSource:
     def _load(
         self, segments: "_Decoded", wanted: Sequence[list[_Wanted]]
     ) -> Iterator[list[FrameBatch]]:
-        loader = DataLoader(
-            segments,
-            batch_sampler=wanted,
-            collate_fn=list,
-            num_workers=self._num_workers,
-        )
-        for examples in loader:
+        for keys in wanted:
+            examples = [segments[key] for key in keys]
             size = len(examples) // self._num_views
             yield [_collate(examples[at : at + size]) for at in range(0, len(examples), size)]
 
 
-class _Decoded(Dataset[_Example]):
-    """Segments as a torch data set, whose keys say which version is wanted."""
+class _Decoded:
+    """Segments that are decoded when they are asked for; keys say which version is wanted."""
 
     def __init__(  # noqa: PLR0913, PLR0917  # as `DecodedSource`
         self,

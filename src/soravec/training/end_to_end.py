@@ -11,7 +11,6 @@ from soravec.errors import TrainingError
 from soravec.models.cnn import FrameCnn
 from soravec.models.export import load_encoder
 from soravec.models.sora import SoraEncoder
-from soravec.runtime.engine import available_cores
 from soravec.training.batches import Batch
 from soravec.training.config import TrainConfig
 from soravec.training.decoded import DecodedSource, FrameBatch
@@ -73,7 +72,6 @@ def train_end_to_end(
     encoder = load_encoder(prepared.encoder.folder.path)
     unfreeze(encoder.cnn, config.cnn.train_stages)
     model = EndToEnd(encoder.cnn, objective)
-    workers = config.data.num_workers
     source = DecodedSource(
         prepared.train,
         prepared.validation,
@@ -85,7 +83,6 @@ def train_end_to_end(
         augmentation=config.augmentation,
         seed=config.loop.seed,
         num_views=objective.num_views,
-        num_workers=available_cores() - 1 if workers is None else workers,
     )
     result = fit(
         model,
