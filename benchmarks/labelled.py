@@ -31,7 +31,7 @@ from soravec.evaluation.intervals import mean_figure, resample
 from soravec.evaluation.probes import ProbeData, fit_probe
 from soravec.library.features import FeatureFiles
 from soravec.library.identity import video_identity
-from soravec.models.temporal import TemporalModel
+from soravec.models.temporal import TemporalModel, pooled_dim
 from soravec.runtime.config import TemporalConfig
 from soravec.training.batches import CachedSource, Segment, segments_of
 from soravec.training.config import (
@@ -59,7 +59,7 @@ GAIN = 4.0
 SEGMENT_SECONDS = {"fights": 8.0, "actions": 8.0}
 """Longest segment: that of the models; clips of fights are shorter."""
 INNER_FOLDS = 3
-NUM_SEEDS = 2
+NUM_SEEDS = 3
 MOTION_WEIGHT = {"frame": 0.5, "motion": 0.95, "both": 0.8}
 READS = {"frame": "appearance", "motion": "motion", "both": "all"}
 
@@ -71,8 +71,8 @@ TEMPORAL = {
     "Transformer": {"kind": "transformer", "num_layers": 2},
 }
 QUICK = ("GRU", "GRU both ways, attention")
-SIZES = {"hidden_dim": 32, "motion_dim": 32, "pooling": "mean_max"}
-DROPOUT = 0.5
+SIZES = {"hidden_dim": 16, "pooling": "mean_max"}
+DROPOUT = 0.6
 OBJECTIVE = ObjectiveOptions(label_smoothing=0.1)
 OPTIMIZER = OptimizerOptions(learning_rate=3e-3, weight_decay=0.05, warmup=0.15)
 LOOP = LoopOptions(epochs=30, batch_size=48, patience=0, accelerator="cpu")
@@ -322,19 +322,23 @@ def trained(read, rows, part, name, seed):
     """Return a temporal model with its head, trained on some clips."""
     torch.manual_seed(seed)
     width = read.segments[0][0].views[0].shape[1]
+    parts = read.looks, width - read.looks, 0
     config = TemporalConfig(
         appearance_dim=read.looks,
+        motion_dim=0,
+        readout=False,
         reads=READS[part],
         motion_weight=MOTION_WEIGHT[part],
         **(SIZES | TEMPORAL[name]),
     )
-    temporal = TemporalModel(
-        config, width, parts=(read.looks, width - read.looks, 0), dropout=DROPOUT
-    )
+    config = replace(config, motion_dim=pooled_dim(config, parts))
+    temporal = TemporalModel(config, width, parts=parts, dropout=DROPOUT)
     segments = of_clips(read, rows)
     fit_scales(temporal, segments)
     outputs = read.truth.shape[1]
-    objective = Objective(temporal, OBJECTIVE, num_outputs=outputs, activation="softmax")
+    objective = Objective(
+        temporal, OBJECTIVE, num_outputs=outputs, activation="softmax", dropout=DROPOUT
+    )
     source = CachedSource(segments, (), batch_size=LOOP.batch_size, time=TIME, seed=seed)
     fit(objective, source, optimizer_options=OPTIMIZER, options=replace(LOOP, seed=seed))
     return objective

@@ -115,6 +115,7 @@ WHOLE = [
     {"kind": "transformer", "hidden_dim": 64, "num_layers": 2, "pooling": "attention"},
     {"kind": "transformer", "hidden_dim": 32, "pooling": "mean", "statistics": True},
     {"kind": "gru", "pooling": "mean_max", "components": 6, "reads": "motion"},
+    {"kind": "gru", "pooling": "mean_max", "centred": True, "readout": False, "motion_dim": 40},
 ]
 
 
@@ -122,7 +123,7 @@ WHOLE = [
 @pytest.mark.parametrize("options", WHOLE, ids=lambda options: "-".join(map(str, options.values())))
 def test_a_reader_of_whole_segments_agrees_with_pytorch(tmp_path, engine, options):
     torch.manual_seed(0)
-    config = TemporalConfig(24, 12, **{"hidden_dim": 20, **options})
+    config = TemporalConfig(24, **{"motion_dim": 12, "hidden_dim": 20, **options})
     assert not config.streaming
     model = TemporalModel(config, 28, parts=(20, 6, 2)).eval()
     export_temporal(model, 28, tmp_path / "temporal.onnx")

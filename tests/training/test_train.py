@@ -300,3 +300,13 @@ def test_the_base_is_the_model_where_nothing_is_asked(tmp_path):
     encoder = base_encoder(read_train_config(None, []), tmp_path)
     assert encoder.space_id == soravec.load().space_id
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_base_is_made_for_what_is_asked_and_again_for_something_else(tmp_path):
+    ask = {"data.layout=true": (576, 0, 49), "data.motion=difference": (576, 576, 0)}
+    for setting, parts in ask.items():
+        encoder = base_encoder(read_train_config(None, [setting]), tmp_path)
+        assert encoder.config.cnn.parts == parts
+    made = encoder.folder.path
+    whole = read_train_config(None, [f"model={made}", "data.motion=none"])
+    assert base_encoder(whole, tmp_path).config.cnn.parts == (576, 0, 0)

@@ -87,6 +87,7 @@ class RecurrentLayer(nn.Module):
         self.kind = kind
         cell = nn.LSTM if kind == "lstm" else nn.GRU
         self.cell = cell(input_dim, hidden_dim, batch_first=True)
+        _initialise(self.cell, hidden_dim)
         gates = torch.zeros((4 if kind == "lstm" else 3) * hidden_dim, 1)
         gates[hidden_dim : 2 * hidden_dim] = _HOLD  # GRU: update gate; LSTM: forget gate
         if kind == "lstm":
@@ -121,3 +122,20 @@ def encode_time(elapsed_seconds: Tensor) -> Tensor:
     limited = elapsed_seconds.clamp(SHORTEST_SECONDS, LONGEST_SECONDS)
     first = (elapsed_seconds <= 0).to(elapsed_seconds.dtype)  # (B, T)
     return torch.stack([limited.log() * (1 - first), first], dim=-1)
+
+
+def _initialise(cell: nn.GRU | nn.LSTM, hidden_dim: int) -> None:
+    """Draw a cell's weights so that wide inputs do not shut its gates before it has learned.
+
+    Inputs as in Glorot and Bengio 2010, states orthogonal as in Saxe et al. 2014, gate by gate;
+    no bias but 1 on an LSTM's forget gate (Jozefowicz et al. 2015, section 2.2).
+    """
+    to_gates, between, *biases = cell.all_weights[0]
+    for weight in torch.split(to_gates, hidden_dim):
+        nn.init.xavier_uniform_(weight)
+    for weight in torch.split(between, hidden_dim):
+        nn.init.orthogonal_(weight)
+    for bias in biases:
+        nn.init.zeros_(bias)
+    if isinstance(cell, nn.LSTM):
+        nn.init.ones_(biases[0][hidden_dim : 2 * hidden_dim])

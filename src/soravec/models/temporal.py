@@ -36,11 +36,11 @@ class TemporalModel(nn.Module):
     """Project every frame's features, and read them in order.
 
     Both parts see features of unit length; those of the frame and those of its difference to the
-    one before each have it. The reader sees them standardised, if asked with their change since
-    the frame before, and with two numbers about time: the logarithm of the seconds
-    since the previous frame, and 1 for the first frame of a segment (one whose elapsed time is 0),
-    for which the logarithm is given as 0. Statistics over time, if asked for, stand beside what the
-    reader's states were pooled to; a linear layer reads both out.
+    one before each have it. The reader sees them standardised, if asked less their mean over the
+    segment or with their change since the frame before, and with two numbers about time: the
+    logarithm of the seconds since the previous frame, and 1 for the first frame of a segment (one
+    whose elapsed time is 0), for which the logarithm is given as 0. Statistics over time, if asked
+    for, stand beside what the reader's states were pooled to; a linear layer may read both out.
 
     The recurrent part is that of LRCN (Donahue et al., "Long-term Recurrent Convolutional Networks
     for Visual Recognition and Description", 2015, https://arxiv.org/abs/1411.4389); departures are
@@ -51,7 +51,11 @@ class TemporalModel(nn.Module):
         feature_dim: Length C of a frame's feature vector.
         parts: How many of them are of the frame's looks, of its difference to the frame before, and
             of the layout; None for looks alone.
-        dropout: Share of the inputs of reader and readout that is dropped in training.
+        dropout: Share of the reader's inputs that is dropped in training.
+
+    Raises:
+        ModelError: It shall read what the CNN does not give, or without a readout be of another
+            length than `pooled_dim`.
     """
 
     feature_mean: Tensor
@@ -81,28 +85,26 @@ class TemporalModel(nn.Module):
         self.register_buffer("feature_scale", torch.full((feature_dim,), feature_dim**0.5))
         self.dropout = nn.Dropout(dropout)
         self._read_features = _chosen(config.reads, self.parts)
-        num_read = len(range(feature_dim)[self._read_features])
-        first = torch.eye(num_read, config.components) if config.components else None
+        num_chosen = self._read_features.stop - self._read_features.start
+        first = torch.eye(num_chosen, config.components) if config.components else None
         self.register_buffer("components", first)
-        num_read = config.components or num_read
-        self.num_read = num_read
-        self.reader = _reader(config, num_read * (1 + config.differences) + 2, dropout)
-        width = num_read if self.reader is None else self.reader.output_dim
-        if self.reader is not None and config.pooling == "mean_max":
-            width *= 2
+        self.num_read = config.components or num_chosen
+        self.reader = _reader(config, self.num_read * (1 + config.differences) + 2, dropout)
         self.has_statistics = config.statistics or config.kind == "statistics"
-        if config.kind == "statistics":
-            width = 0
         if self.has_statistics:
-            self.register_buffer("statistics_mean", torch.zeros(3 * num_read))
-            self.register_buffer("statistics_scale", torch.ones(3 * num_read))
-            width += 3 * num_read
+            self.register_buffer("statistics_mean", torch.zeros(3 * self.num_read))
+            self.register_buffer("statistics_scale", torch.ones(3 * self.num_read))
         self.attention = (
             AttentionPooling(self.reader.output_dim)
             if self.reader is not None and config.pooling == "attention"
             else None
         )
-        self.readout = nn.Linear(width, config.motion_dim)
+        width = pooled_dim(config, self.parts)
+        if not config.readout and width != config.motion_dim:
+            raise ModelError(f"temporal.motion_dim is {config.motion_dim}, but {width} are pooled")
+        self.readout: nn.Module = (
+            nn.Linear(width, config.motion_dim) if config.readout else nn.Identity()
+        )
 
     def initial_state(self, batch: int) -> Tensor:
         """Return the state before the first frame: zeros (L, B, S), L = 0 without an RNN."""
@@ -123,16 +125,15 @@ class TemporalModel(nn.Module):
                 None starts from zero. Where there is no frame at all the new state is the old one.
         """
         present = mask.unsqueeze(-1)  # (B, T, 1)
-        unit = self.normalise(features)  # (B, T, C)
-        looks = self.projection(unit[..., : self.parts[0]])  # (B, T, A)
-        appearance = F.normalize(looks, dim=-1) * present
+        looks = F.normalize(features[..., : self.parts[0]], dim=-1)
+        appearance = F.normalize(self.projection(looks), dim=-1) * present  # (B, T, A)
         series = self.standardise(features, mask)  # (B, T, R)
         states, new_state = self._read(series, elapsed_seconds, mask, state)  # (B, T, H)
         pooled = [] if states is None else [self._pool(states, mask)]
         if self.has_statistics:
             statistics = temporal_statistics(series, mask)
             pooled.append((statistics - self.statistics_mean) * self.statistics_scale)
-        motion = F.normalize(self.readout(self.dropout(torch.cat(pooled, dim=-1))), dim=-1)
+        motion = F.normalize(self.readout(torch.cat(pooled, dim=-1)), dim=-1)
         if self.config.streaming:
             reading = self.readout(cast(Tensor, states)) * present  # (B, T, M)
         else:
@@ -140,22 +141,33 @@ class TemporalModel(nn.Module):
         return Reading(appearance, reading, motion, new_state)
 
     def normalise(self, features: Tensor) -> Tensor:
-        """Return features (B, T, C): looks and difference each of unit length, layout as it is."""
+        """Return features (..., C): looks and difference each of unit length, layout as it is."""
         looks, moves, layout = torch.split(features, list(self.parts), dim=-1)
         unit = F.normalize(looks, dim=-1), F.normalize(moves, dim=-1)
         return torch.cat([*unit, layout], dim=-1)
 
     def standardise(self, features: Tensor, mask: Tensor) -> Tensor:
-        """Return what is read (B, T, R), of mean 0 and deviation 1 over the training set."""
-        series = self.chosen(self.normalise(features))
+        """Return what is read (B, T, R), of mean 0 and deviation 1 over the training set.
+
+        Where features are centred, their mean over each segment is taken away then.
+        """
+        series = self.chosen(features)
         if self.components is not None:
             series = series @ self.components  # (B, T, P)
+        if self.config.centred:
+            series = series - pool_mean(series, mask).unsqueeze(1)
         return series * mask.unsqueeze(-1)
 
-    def chosen(self, unit: Tensor) -> Tensor:
-        """Return those of normalised features that are read (..., R), standardised."""
-        standard = (unit - self.feature_mean) * self.feature_scale
-        return standard[..., self._read_features]
+    def chosen(self, features: Tensor) -> Tensor:
+        """Return those of the features (..., C) that are read, normalised and standardised."""
+        read = self._read_features
+        if self.config.reads == "all":
+            unit = self.normalise(features)
+        elif self.config.reads == "layout":
+            unit = features[..., read]
+        else:
+            unit = F.normalize(features[..., read], dim=-1)
+        return (unit - self.feature_mean[read]) * self.feature_scale[read]
 
     def _read(
         self, series: Tensor, elapsed_seconds: Tensor, mask: Tensor, state: Tensor | None
@@ -185,6 +197,27 @@ class TemporalModel(nn.Module):
             return pool_mean(states, mask)
         whole = self.config.pooling == "mean_max"
         return pool_mean_max(states, mask) if whole else pool_last(states, mask)
+
+
+def pooled_dim(config: TemporalConfig, parts: tuple[int, int, int]) -> int:
+    """Return how many numbers a segment is pooled to, before any readout.
+
+    Args:
+        config: Kind and sizes; `motion_dim` does not matter.
+        parts: How many features are of looks, difference and layout.
+
+    Raises:
+        ModelError: The CNN does not give what shall be read.
+    """
+    chosen = _chosen(config.reads, parts)
+    num_read = config.components or chosen.stop - chosen.start
+    if config.kind == "statistics":
+        return 3 * num_read
+    width = num_read
+    if config.kind != "mean":
+        width = config.hidden_dim * (1 + config.bidirectional)
+        width *= 1 + (config.pooling == "mean_max")
+    return width + 3 * num_read * config.statistics
 
 
 def _chosen(reads: Reads, parts: tuple[int, int, int]) -> slice:

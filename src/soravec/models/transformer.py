@@ -5,6 +5,8 @@ Vaswani et al., 2017, https://arxiv.org/abs/1706.03762. Departures: normalisatio
 frames, so that a rate that varies does not confuse it.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -87,7 +89,7 @@ class Block(nn.Module):
 
 def encode_seconds(seconds: Tensor, width: int) -> Tensor:
     """Return sines and cosines (B, T, width) of times (B, T), with periods of 1/8 to 256 s."""
-    shortest, longest = torch.tensor([SHORTEST_PERIOD_SECONDS, LONGEST_PERIOD_SECONDS]).log()
-    periods = torch.linspace(float(shortest), float(longest), width // 2).exp().to(seconds)
+    shortest, longest = math.log(SHORTEST_PERIOD_SECONDS), math.log(LONGEST_PERIOD_SECONDS)
+    periods = torch.linspace(shortest, longest, width // 2).exp().to(seconds)
     angles = seconds.unsqueeze(-1) * (2 * torch.pi / periods)  # (B, T, width / 2)
     return torch.cat([angles.sin(), angles.cos()], dim=-1)

@@ -68,7 +68,7 @@ class TemporalConfig:
     appearance_dim: int
     """Length A of the projected features."""
     motion_dim: int
-    """Length M of the temporal model's reading."""
+    """Length M of the temporal model's reading; without a readout, that of what is pooled."""
     kind: TemporalKind = "gru"
     """`mean` and `statistics` are blind to order; the others read it."""
     reads: Reads = "all"
@@ -81,10 +81,14 @@ class TemporalConfig:
     """Recurrent or Transformer layers."""
     bidirectional: bool = False
     """Whether an RNN also reads backwards; such a model cannot follow a stream."""
+    centred: bool = False
+    """Whether features are read less their mean over the segment: what stays is not seen."""
     differences: bool = False
     """Whether each frame's features come with their change since the frame before."""
     statistics: bool = False
     """Whether the statistics over time stand beside what was read."""
+    readout: bool = True
+    """Whether a linear layer makes the reading out of what was pooled; else it is the reading."""
     motion_weight: float = 0.0
     """`w` in [0, 1): the share of motion in an inner product; 0 where the model is untrained."""
     pooling: Pooling = "last"
@@ -94,6 +98,8 @@ class TemporalConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.motion_weight < 1:
             raise ModelError(f"motion_weight must lie in [0, 1), not {self.motion_weight}")
+        if self.centred and self.kind == "mean":
+            raise ModelError("the mean of centred features is 0: leave out centred, or kind mean")
         if self.bidirectional and not self.recurrent:
             raise ModelError(f"bidirectional belongs to gru and lstm, not to {self.kind}")
 
@@ -105,7 +111,7 @@ class TemporalConfig:
     @property
     def streaming(self) -> bool:
         """Whether the model gives a reading at every frame, and a state to go on from."""
-        whole = self.bidirectional or self.statistics or self.differences
+        whole = self.bidirectional or self.statistics or self.differences or self.centred
         return self.recurrent and not whole and self.pooling != "mean_max"
 
 

@@ -6,7 +6,7 @@ Nothing here needs PyTorch or an inference engine. No pickle is ever read.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
 
@@ -133,7 +133,13 @@ def space_identity(feature_id: str, weights: Weights, temporal: TemporalConfig) 
         weights: Every tensor of projection and RNN by name.
         temporal: Their configuration, the weight of motion included.
     """
-    config = json.dumps(asdict(temporal), sort_keys=True)
+    # What is at its default is left out: a field that a later version adds changes no identity.
+    given = {
+        field.name: getattr(temporal, field.name)
+        for field in fields(temporal)
+        if getattr(temporal, field.name) != field.default
+    }
+    config = json.dumps(given, sort_keys=True)
     return _identity([feature_id.encode(), config.encode(), *_tensor_bytes(weights)])
 
 

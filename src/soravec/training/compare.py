@@ -33,8 +33,8 @@ COMPARISON_FILE = "comparison.json"
 
 PLAIN = {"statistics": False, "differences": False, "bidirectional": False, "num_layers": 1}
 CANDIDATES: dict[str, dict[str, Any]] = {
-    "mean": {**PLAIN, "kind": "mean", "components": 0},
-    "statistics": {**PLAIN, "kind": "statistics", "components": 0},
+    "mean": {**PLAIN, "kind": "mean", "components": 0, "centred": False},
+    "statistics": {**PLAIN, "kind": "statistics", "components": 0, "centred": False},
     "gru": {**PLAIN, "kind": "gru", "pooling": "mean_max"},
     "gru, differences": {**PLAIN, "kind": "gru", "pooling": "mean_max", "differences": True},
     "gru, statistics": {**PLAIN, "kind": "gru", "pooling": "mean_max", "statistics": True},

@@ -53,18 +53,21 @@ class TemporalOptions:
     """Recurrent or Transformer layers."""
     bidirectional: bool = False
     """Whether an RNN also reads backwards."""
+    centred: bool = False
+    """Whether features are read less their mean over the segment: what stays is not seen."""
     differences: bool = False
     """Whether each frame's features come with their change since the frame before."""
     statistics: bool = False
     """Whether the statistics over time stand beside what was read."""
     pooling: Pooling = "mean_max"
     """How the states of a segment become one."""
-    motion_dim: int = 64
-    """Length of the reading: the part of a vector that is learned."""
+    motion_dim: int = 0
+    """Length of the reading, the part of a vector that is learned: a linear layer brings what was
+    pooled to it. 0 leaves it as it was pooled, which from few clips learns better."""
     motion_weight: float = 0.5
     """Its share in an inner product of two vectors."""
     dropout: float = 0.5
-    """Share of inputs that is dropped in training."""
+    """Share of what the temporal model and the head read that is dropped in training."""
     train: bool = True
     """False keeps the model's own temporal model, and so its vectors: only a head is learned."""
 

@@ -9,13 +9,13 @@ from torch.nn import functional as F
 
 from soravec.models.decoder import SequenceDecoder
 from soravec.models.sora import join
-from soravec.models.temporal import TemporalModel
+from soravec.models.temporal import Reading, TemporalModel
 from soravec.runtime.heads import Activation
 from soravec.training.batches import Batch
 from soravec.training.config import ObjectiveOptions
 from soravec.training.losses import contrast_loss, prediction_loss
 
-VECTOR_SCALE = 16.0
+VECTOR_SCALE = 4.0
 """What unit vectors are multiplied by before the head, whose weights would have to grow otherwise;
 it is part of the head's weights once they are stored."""
 
@@ -30,6 +30,7 @@ class Objective(nn.Module):
         options: The weights.
         num_outputs: K classes or targets; 0 without labels.
         activation: What they mean: decides the supervised loss.
+        dropout: Share of a vector that the head does not see in training.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class Objective(nn.Module):
         *,
         num_outputs: int,
         activation: Activation,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.temporal = temporal
         self.options = options
         self.activation: Literal["softmax", "sigmoid", "identity"] = activation
@@ -66,7 +69,7 @@ class Objective(nn.Module):
         batch = views[0]
         reading = self.temporal(batch.features, batch.elapsed_seconds, batch.mask)
         if self.head is not None:
-            outputs = self.head(VECTOR_SCALE * join(reading, self.temporal.config))  # (B, K)
+            outputs = self._outputs(reading)
             losses["supervised"] = self.supervised_loss(outputs, batch.truth)
         if self.options.contrast:
             other = views[1]
@@ -83,9 +86,12 @@ class Objective(nn.Module):
 
     def outputs(self, batch: Batch) -> Tensor:
         """Return the head's outputs (B, K) before their activation."""
+        return self._outputs(self.temporal(batch.features, batch.elapsed_seconds, batch.mask))
+
+    def _outputs(self, reading: Reading) -> Tensor:
         assert self.head is not None
-        reading = self.temporal(batch.features, batch.elapsed_seconds, batch.mask)
-        logits: Tensor = self.head(VECTOR_SCALE * join(reading, self.temporal.config))
+        vectors = self.dropout(VECTOR_SCALE * join(reading, self.temporal.config))  # (B, D)
+        logits: Tensor = self.head(vectors)
         return logits
 
     def supervised_loss(self, outputs: Tensor, truth: Tensor) -> Tensor:

@@ -23,8 +23,9 @@ from soravec.errors import TrainingError
 from soravec.models.cnn import FrameCnn
 from soravec.models.export import load_encoder, save_model
 from soravec.models.sora import SoraEncoder
+from soravec.runtime.config import TemporalConfig
 from soravec.runtime.encoder import Encoder
-from soravec.runtime.folder import CARD_FILE, ModelFolder, find_model
+from soravec.runtime.folder import CONFIG_FILE, ModelFolder, find_model
 from soravec.runtime.heads import Activation
 from soravec.training.batches import Segment, segments_of
 from soravec.training.config import TrainConfig
@@ -197,8 +198,9 @@ def base_encoder(config: TrainConfig, out: Path) -> Encoder:
     motion = options.motion or cnn.motion
     layout = bool(cnn.num_layout) if options.layout is None else options.layout
     if (motion, layout) != (cnn.motion, bool(cnn.num_layout)):
-        base = out / BASE_FOLDER
-        if not (base / CARD_FILE).is_file():
+        reads = f"{motion}-layout" if layout else motion
+        base = out / BASE_FOLDER / f"{folder.config.feature_id}-{reads}"
+        if not (base / CONFIG_FILE).is_file():  # written last
             write_base(load_encoder(folder.path), base, motion=motion, layout=layout)
         folder = find_model(base)
     return Encoder(folder).sampled(fps=options.fps, segment_seconds=options.segment_seconds)
@@ -207,13 +209,13 @@ def base_encoder(config: TrainConfig, out: Path) -> Encoder:
 def write_base(
     encoder: SoraEncoder, folder: Path, *, motion: Literal["none", "difference"], layout: bool
 ) -> None:
-    """Write a model with the same CNN and appearance, which reads more of a frame.
+    """Write a model with the same CNN and appearance, which reads more of a frame, or less.
 
     Args:
         encoder: The model; its temporal model is not taken over.
         folder: Where to write.
         motion: Whether differences to the frame before are read.
-        layout: Whether it is told where features lie.
+        layout: Whether it is told how much is in each cell of the picture.
     """
     cnn = encoder.config.cnn
     looks, _, _ = cnn.parts
@@ -228,9 +230,8 @@ def write_base(
         num_looks=looks if width > looks else 0,
         feature_dim=width,
     )
-    temporal = replace(
-        encoder.config.temporal, kind="mean", reads="all", bidirectional=False, motion_weight=0.0
-    )
+    old = encoder.config.temporal
+    temporal = TemporalConfig(old.appearance_dim, old.motion_dim, kind="mean")
     config = replace(encoder.config, cnn=changed, temporal=temporal, files={})
     model = SoraEncoder(config, FrameCnn(changed, encoder.cnn.network))
     model.temporal.projection.load_state_dict(encoder.temporal.projection.state_dict())

@@ -12,7 +12,7 @@ from soravec.data.manifest import Manifest
 from soravec.errors import TrainingError
 from soravec.models.export import load_encoder, save_model
 from soravec.models.pooling import temporal_statistics
-from soravec.models.temporal import TemporalModel
+from soravec.models.temporal import TemporalModel, pooled_dim
 from soravec.runtime.config import ModelConfig, TemporalConfig
 from soravec.runtime.folder import find_model
 from soravec.training.batches import CachedSource, Segment, plain_batches
@@ -184,26 +184,32 @@ def make_objective(prepared: Prepared, config: TrainConfig) -> Objective:
         weights,
         num_outputs=prepared.num_outputs if weights.supervised else 0,
         activation=prepared.activation,
+        dropout=options.dropout,
     )
 
 
 def temporal_config(base: ModelConfig, config: TrainConfig) -> TemporalConfig:
     """Return the configuration of a new temporal model on the appearance of a base model."""
     options = config.temporal
-    return TemporalConfig(
+    wanted = TemporalConfig(
         appearance_dim=base.temporal.appearance_dim,
         motion_dim=options.motion_dim,
+        readout=options.motion_dim > 0,
         kind=options.kind,
         reads=options.reads,
         components=options.components,
         hidden_dim=options.hidden_dim,
         num_layers=options.num_layers,
         bidirectional=options.bidirectional,
+        centred=options.centred,
         differences=options.differences,
         statistics=options.statistics,
         motion_weight=options.motion_weight,
         pooling=options.pooling,
     )
+    if wanted.readout:
+        return wanted
+    return replace(wanted, motion_dim=pooled_dim(wanted, base.cnn.parts))
 
 
 @torch.no_grad()
@@ -213,12 +219,14 @@ def fit_scales(temporal: TemporalModel, segments: Sequence[Segment]) -> None:
     Raises:
         TrainingError: There are fewer frames than principal components.
     """
-    unit = [temporal.normalise(torch.from_numpy(s.views[0]).float()) for s in segments]
-    mean, deviation = _moments(unit)
+    features = [torch.from_numpy(s.views[0]).float() for s in segments]
+    mean, deviation = _moments([temporal.normalise(part) for part in features])
     temporal.feature_mean.copy_(mean)
     temporal.feature_scale.copy_(1 / deviation)
     if temporal.components is not None:
-        temporal.components.copy_(_principal([temporal.chosen(part) for part in unit], temporal))
+        temporal.components.copy_(
+            _principal([temporal.chosen(part) for part in features], temporal)
+        )
     if temporal.has_statistics:
         statistics = [
             temporal_statistics(temporal.standardise(b.features, b.mask), b.mask)

@@ -1,0 +1,85 @@
+"""What the temporal model sees, and what it makes of it."""
+
+import pytest
+import torch
+
+from soravec.errors import ModelError
+from soravec.models.rnn import RecurrentLayer
+from soravec.models.temporal import TemporalModel, pooled_dim
+from soravec.runtime.config import TemporalConfig
+from soravec.runtime.folder import space_identity
+
+PARTS = 6, 6, 4
+
+
+def layout_series(batch=3, steps=7):
+    torch.manual_seed(0)
+    mask = torch.ones(batch, steps)
+    mask[1, 4:] = 0
+    return torch.randn(batch, steps, sum(PARTS)), torch.full((batch, steps), 0.1), mask
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("centred", [True, False])
+def test_what_stays_in_a_segment_is_not_seen_if_centred(centred):
+    torch.manual_seed(0)
+    config = TemporalConfig(6, 5, hidden_dim=8, reads="layout", centred=centred)
+    model = TemporalModel(config, sum(PARTS), parts=PARTS).eval()
+    features, elapsed, mask = layout_series()
+    restless = features.clone()
+    restless[..., 12:] += torch.tensor([0.0, 3.0, -1.0, 2.0])
+    before, after = (model(x, elapsed, mask).motion for x in (features, restless))
+    assert torch.allclose(before, after, atol=1e-5) == centred
+
+
+def test_the_mean_of_centred_features_is_refused():
+    with pytest.raises(ModelError, match="centred"):
+        TemporalConfig(6, 5, kind="mean", centred=True)
+
+
+POOLED = {
+    (("kind", "mean"), ("reads", "motion")): 6,
+    (("kind", "statistics"), ("reads", "layout")): 12,
+    (("kind", "gru"), ("pooling", "last")): 8,
+    (("kind", "lstm"), ("pooling", "mean_max"), ("bidirectional", True)): 32,
+    (("kind", "gru"), ("pooling", "mean"), ("statistics", True), ("components", 5)): 8 + 15,
+    (("kind", "transformer"), ("pooling", "attention")): 8,
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("options", "width"), POOLED.items(), ids=str)
+def test_without_a_readout_the_reading_is_what_was_pooled(options, width):
+    options = dict(options)
+    if options["kind"] == "transformer":
+        options["hidden_dim"] = width = 32
+    config = TemporalConfig(6, width, **{"hidden_dim": 8, "readout": False, **options})
+    assert pooled_dim(config, PARTS) == width
+    model = TemporalModel(config, sum(PARTS), parts=PARTS).eval()
+    motion = model(*layout_series()).motion
+    assert motion.shape == (3, width)
+    assert not any(name.startswith("readout") for name in model.state_dict())
+    assert torch.allclose(motion.norm(dim=1), torch.ones(3))
+
+
+def test_a_length_that_is_not_pooled_is_refused_without_a_readout():
+    with pytest.raises(ModelError, match="8 are pooled"):
+        TemporalModel(TemporalConfig(6, 7, hidden_dim=8, readout=False), 6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_wide_inputs_leave_the_gates_of_an_untrained_cell_open(kind):
+    torch.manual_seed(0)
+    layer = RecurrentLayer(kind, 2048, 16)
+    to_gates = layer.cell.all_weights[0][0]
+    before_the_gates = torch.randn(64, 2048) @ to_gates.T
+    assert 0.5 < before_the_gates.std() < 2  # PyTorch's own draw gives 6.5
+
+
+def test_a_field_at_its_default_does_not_change_the_space():
+    plain = TemporalConfig(6, 5)
+    assert space_identity("f", {}, plain) == space_identity("f", {}, TemporalConfig(6, 5, "gru"))
+    others = [TemporalConfig(6, 5, centred=True), TemporalConfig(6, 5, readout=False)]
+    spaces = {space_identity("f", {}, config) for config in (plain, *others, TemporalConfig(6, 4))}
+    assert len(spaces) == 4
