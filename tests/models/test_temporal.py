@@ -5,7 +5,7 @@ import torch
 
 from soravec.errors import ModelError
 from soravec.models.rnn import RecurrentLayer
-from soravec.models.temporal import TemporalModel, pooled_dim
+from soravec.models.temporal import SegmentDropout, TemporalModel, pooled_dim
 from soravec.runtime.config import TemporalConfig
 from soravec.runtime.folder import space_identity
 
@@ -83,3 +83,13 @@ def test_a_field_at_its_default_does_not_change_the_space():
     others = [TemporalConfig(6, 5, centred=True), TemporalConfig(6, 5, readout=False)]
     spaces = {space_identity("f", {}, config) for config in (plain, *others, TemporalConfig(6, 4))}
     assert len(spaces) == 4
+
+
+def test_dropout_takes_the_same_features_of_a_segment_at_every_frame():
+    torch.manual_seed(0)
+    series = torch.ones(4, 9, 50)
+    dropped = SegmentDropout(0.5)(series)
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+    assert not torch.equal(dropped[0], dropped[1])
+    assert torch.equal(SegmentDropout(0.5).eval()(series), series)

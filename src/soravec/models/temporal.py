@@ -51,7 +51,10 @@ class TemporalModel(nn.Module):
         feature_dim: Length C of a frame's feature vector.
         parts: How many of them are of the frame's looks, of its difference to the frame before, and
             of the layout; None for looks alone.
-        dropout: Share of the reader's inputs that is dropped in training.
+        dropout: Share of the reader's input features that is dropped in training, the same ones
+            from a segment's first frame to its last (Gal and Ghahramani, "A Theoretically Grounded
+            Application of Dropout in Recurrent Neural Networks", 2016,
+            https://arxiv.org/abs/1512.05287, section 4).
 
     Raises:
         ModelError: It shall read what the CNN does not give, or without a readout be of another
@@ -83,7 +86,7 @@ class TemporalModel(nn.Module):
         )
         self.register_buffer("feature_mean", torch.zeros(feature_dim))
         self.register_buffer("feature_scale", torch.full((feature_dim,), feature_dim**0.5))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = SegmentDropout(dropout)
         self._read_features = _chosen(config.reads, self.parts)
         num_chosen = self._read_features.stop - self._read_features.start
         first = torch.eye(num_chosen, config.components) if config.components else None
@@ -197,6 +200,17 @@ class TemporalModel(nn.Module):
             return pool_mean(states, mask)
         whole = self.config.pooling == "mean_max"
         return pool_mean_max(states, mask) if whole else pool_last(states, mask)
+
+
+class SegmentDropout(nn.Dropout1d):
+    """Drop the same features (B, T, C) of a segment at every frame, in training.
+
+    Args:
+        p: Share of the features that is dropped.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.transpose(1, 2)).transpose(1, 2)
 
 
 def pooled_dim(config: TemporalConfig, parts: tuple[int, int, int]) -> int:
