@@ -38,6 +38,16 @@ def test_an_unknown_name_says_what_there_is():
         find_model("no-such-model")
 
 
+def test_a_folder_around_a_model_says_where_the_model_is(copy):
+    with pytest.raises(ModelError, match=f"Did you mean {copy}?"):
+        find_model(copy.parent)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"there is no config.json in it.$"):
+        find_model(tmp_path)
+
+
 def test_an_unknown_key_names_the_nearest(copy):
     edit(copy, sampllng={"fps": 3})
     with pytest.raises(ModelError, match="unknown key 'sampllng'; did you mean 'sampling'"):

@@ -185,6 +185,7 @@ def examine(
         ManifestError: The clips cannot be used, or there is none of that split.
         ModelError: There is no such model, or it has no such head.
     """
+    encoder = load(plan.model)
     manifest = read_labelled(plan.manifest, plan.annotations, plan.videos)
     for warning in manifest.warnings:
         say(warning)
@@ -194,7 +195,6 @@ def examine(
     split = split_named(plan.split)
     if split is None or not manifest.of_split(split):
         raise ManifestError(plan.manifest, [f"no clip of the split '{plan.split}'"])
-    encoder = load(plan.model)
     with training_progress(0) as bars:
         cache = FeatureCache(plan.cache, encoder, library=plan.library)
         features = cache.read(manifest.clips, on_progress=bars.on_videos)

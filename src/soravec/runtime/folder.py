@@ -66,6 +66,10 @@ def find_model(name: str | Path) -> ModelFolder:
         return open_folder(bundled[text])
     folder = Path(name)
     if folder.is_dir():
+        if not (folder / CONFIG_FILE).exists():
+            within = [str(path.parent) for path in sorted(folder.glob(f"*/{CONFIG_FILE}"))]
+            meant = f" Did you mean {' or '.join(within)}?" if within else ""
+            raise ModelError(f"{text}: no model, there is no {CONFIG_FILE} in it.{meant}")
         return open_folder(folder)
     if isinstance(name, str) and text.count("/") == 1 and not text.startswith(("/", ".", "~")):
         return open_folder(_fetch_from_hub(text))
