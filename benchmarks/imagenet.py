@@ -8,13 +8,16 @@ import os
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import openvino as ov
+import torch
 from openvino import opset13 as ops
-from retrieval import squeezenet
+from torchvision.models import squeezenet1_1
 
 BATCH = 16
 SIZE = 224
+SQUEEZENET = "squeezenet_v1.1_imagenet_notop.h5"
 TFLITE = {
     "mobilenet-v1": "mobilenet_v1_1.0_224_quant_embedding_extractor.tflite",
     "mobilenet-v2": "mobilenet_v2_1.0_224_quant.tflite",
@@ -37,13 +40,13 @@ def main():
 def network(name, weights):
     """Return what turns pictures (N, 224, 224, 3) uint8 RGB into features (N, C) float16.
 
-    The last feature map is averaged over the picture. The MobileNets are computed in bfloat16 where
-    the processor can, as Soravec's own CNN.
+    The last feature map is averaged over the picture, all computed in bfloat16 where the processor
+    can, as Soravec's own CNN.
     """
     if name == "squeezenet":
-        embed = squeezenet(weights)
-        return lambda pictures: embed(pictures).astype(np.float16)
-    model = _tflite(weights / TFLITE[name])
+        model = _squeezenet(weights / SQUEEZENET)
+    else:
+        model = _tflite(weights / TFLITE[name])
     compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
 
     def read(pictures):
@@ -56,6 +59,50 @@ def network(name, weights):
         return np.concatenate(parts)
 
     return read
+
+
+class _Bgr(torch.nn.Module):
+    """A network of Keras's habits: it reads (N, H, W, 3) RGB as BGR less the mean of ImageNet."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor([104.0, 117.0, 123.0]))
+
+    def forward(self, pictures):
+        return self.network((pictures.float().flip(-1) - self.mean).permute(0, 3, 1, 2))
+
+
+def _squeezenet(path):
+    """Return SqueezeNet 1.1 up to its last feature map, from its Keras HDF5 file."""
+    network = squeezenet1_1(weights=None).features.eval()
+    for module in network:
+        if isinstance(module, torch.nn.MaxPool2d):
+            module.ceil_mode = False  # Keras pools only whole windows
+    convolutions = {"conv1": network[0]}
+    fires = [m for m in network if type(m).__name__ == "Fire"]
+    for number, fire in enumerate(fires, start=2):
+        convolutions[f"fire{number}/squeeze1x1"] = fire.squeeze
+        convolutions[f"fire{number}/expand1x1"] = fire.expand1x1
+        convolutions[f"fire{number}/expand3x3"] = fire.expand3x3
+    stored = {}
+
+    def keep(name, item):
+        if isinstance(item, h5py.Dataset):
+            stored[name] = np.array(item)
+
+    with h5py.File(path) as file:
+        file.visititems(keep)
+    for name, convolution in convolutions.items():
+        matching = [
+            array for key, array in stored.items() if key.startswith((f"{name}/", f"{name}_"))
+        ]
+        kernel = next(array for array in matching if array.ndim == 4)
+        bias = next(array for array in matching if array.ndim == 1)
+        convolution.weight.data = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
+        convolution.bias.data = torch.from_numpy(bias.copy())
+    pictures = torch.zeros(BATCH, SIZE, SIZE, 3, dtype=torch.uint8)
+    return ov.convert_model(torch.export.export(_Bgr(network).eval(), (pictures,)))
 
 
 def _tflite(path):

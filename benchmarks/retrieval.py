@@ -13,9 +13,10 @@ import os
 from pathlib import Path
 
 import numpy as np
+from imagenet import NETWORKS, SIZE
+from imagenet import network as imagenet_network
 
 import soravec
-from soravec.runtime.engine import import_openvino
 from soravec.runtime.vectors import normalise
 from soravec.video import AtRate, VideoReader
 
@@ -40,11 +41,9 @@ def main():
     methods[f"{encoder.name}, appearance only"] = normalise(vectors[:, :dim])
     methods[f"{encoder.name}, mean of CNN features"] = mean_features(encoder, paths)
     if arguments.weights is not None:
-        mobile = mobilenet_v1(arguments.weights)
-        methods["MobileNetV1 1.0/224, ImageNet, mean"] = averaged(paths, mobile, 224)
-        methods["SqueezeNet 1.1, ImageNet, mean"] = averaged(
-            paths, squeezenet(arguments.weights), 227
-        )
+        for name in NETWORKS:
+            network = imagenet_network(name, arguments.weights)
+            methods[f"{name}, ImageNet, mean"] = averaged(paths, network)
     rng = np.random.default_rng(0)
     methods["chance (random vectors)"] = normalise(rng.normal(size=(len(rows), 64)))
     for name, vectors in methods.items():
@@ -94,73 +93,14 @@ def mean_features(encoder, paths):
     return normalise(np.stack(means))
 
 
-def averaged(paths, network, side):
+def averaged(paths, network):
     """Return the mean over frames of a network's features, (N, D)."""
     means = []
     for path in paths:
         with VideoReader(path) as video:
-            frames = [f.images for f in video.read(AtRate(FPS), size=(side, side))]
-        means.append(network(np.concatenate(frames)).mean(axis=0))
+            frames = [f.images for f in video.read(AtRate(FPS), size=(SIZE, SIZE))]
+        means.append(network(np.concatenate(frames)).astype(np.float32).mean(axis=0))
     return normalise(np.stack(means))
-
-
-def mobilenet_v1(weights):
-    """MobileNetV1's embedding from its 8-bit TFLite file, by OpenVINO."""
-    openvino = import_openvino()
-    model = openvino.Core().read_model(
-        weights / "mobilenet_v1_1.0_224_quant_embedding_extractor.tflite"
-    )
-    model.reshape([1, 224, 224, 3])
-    request = openvino.Core().compile_model(model, "CPU").create_infer_request()
-
-    def embed(images):
-        outputs = [np.array(request.infer([image[None]])[0]).ravel() for image in images]
-        return np.stack(outputs).astype(np.float32)
-
-    return embed
-
-
-def squeezenet(weights):
-    """SqueezeNet 1.1 without classifier from its Keras HDF5 file, as PyTorch; (T, 512) averages."""
-    import h5py
-    import torch
-    from torchvision.models import squeezenet1_1
-
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    network = squeezenet1_1(weights=None).features.eval()
-    for module in network:
-        if isinstance(module, torch.nn.MaxPool2d):
-            module.ceil_mode = False  # Keras pools only whole windows
-    convolutions = {"conv1": network[0]}
-    fires = [m for m in network if type(m).__name__ == "Fire"]
-    for number, fire in enumerate(fires, start=2):
-        convolutions[f"fire{number}/squeeze1x1"] = fire.squeeze
-        convolutions[f"fire{number}/expand1x1"] = fire.expand1x1
-        convolutions[f"fire{number}/expand3x3"] = fire.expand3x3
-    stored = {}
-    with h5py.File(weights / "squeezenet_v1.1_imagenet_notop.h5") as file:
-        file.visititems(
-            lambda name, item: (
-                stored.__setitem__(name, np.array(item)) if isinstance(item, h5py.Dataset) else None
-            )
-        )
-    for name, convolution in convolutions.items():
-        matching = [
-            array for key, array in stored.items() if key.startswith((f"{name}/", f"{name}_"))
-        ]
-        kernel = next(array for array in matching if array.ndim == 4)
-        bias = next(array for array in matching if array.ndim == 1)
-        convolution.weight.data = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
-        convolution.bias.data = torch.from_numpy(bias.copy())
-    mean = torch.tensor([104.0, 117.0, 123.0])
-
-    def embed(images):
-        bgr = torch.from_numpy(images[..., ::-1].copy()).float() - mean
-        with torch.inference_mode():
-            maps = [network(part.permute(0, 3, 1, 2)) for part in bgr.split(16)]
-        return torch.cat(maps).mean(dim=(2, 3)).numpy()
-
-    return embed
 
 
 def parse():
