@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,19 @@ from soravec.models.cnn import FrameCnn
 from soravec.models.temporal import TemporalModel
 from soravec.runtime.config import CnnConfig, TemporalConfig
 from soravec.training.losses import contrast_loss, distillation_loss, embedding_loss
-from soravec.training.pretraining.distill import DistillConfig, distill, schedule
+from soravec.training.pretraining.bank import (
+    Bank,
+    BankConfig,
+    Chunk,
+    Maker,
+    fit_targets,
+    pool_cells,
+)
+from soravec.training.pretraining.distill import DistillConfig, Student, distill, schedule
 from soravec.training.pretraining.motion import KINDS, STEPS, make_clips, make_move, render
 from soravec.training.pretraining.patches import load_photos, sample_patches, split_photos, warp
 from soravec.training.pretraining.projection import fit_projection, mean_average_precision, project
+from soravec.training.pretraining.teachers import Answers
 from soravec.training.pretraining.temporal import (
     TemporalTraining,
     collate,
@@ -32,16 +42,30 @@ CNN = CnnConfig("timm/mobilenetv3_small_050", 288, height=32, width=32)
 
 
 class ColourTeacher:
-    """Says of a picture its mean colour in four quarters, and which channel is strongest."""
+    """Says of every quarter of a picture its mean colour, and which channel is strongest."""
 
-    embedding_dim = 12
-    num_classes = 3
     size = 32
 
     def __call__(self, images):
         quarters = images.reshape(len(images), 2, 16, 2, 16, 3).mean(axis=(2, 4)) / 255
         logits = images.mean(axis=(1, 2)) / 16
-        return quarters.reshape(-1, 12).astype(np.float16), logits.astype(np.float16)
+        maps = quarters.transpose(0, 3, 1, 2).astype(np.float16)
+        return Answers((maps,), logits.astype(np.float16))
+
+
+class ViewsHere:
+    """A bank without processes."""
+
+    def __init__(self, maker):
+        self.maker = maker
+
+    def held_out(self):
+        return self.maker.chunk(-1)
+
+    def rounds(self, first, last):
+        for number in range(first, last):
+            kept = range(max(0, number - self.maker.config.rounds_kept + 1), number + 1)
+            yield [self.maker.chunk(i) for i in kept]
 
 
 @pytest.fixture(scope="module")
@@ -55,31 +79,20 @@ def photos(tmp_path_factory):
     return load_photos(folder)
 
 
-def small_config(**changes):
-    config = DistillConfig(
-        rounds=3,
-        chunk=64,
-        reuse=2,
-        batch=16,
-        bank_chunks=2,
-        bank_size=32,
-        sizes=((1.0, 32),),
-        learning_rate=5e-3,
-    )
-    return replace(config, **changes)
+BANK = BankConfig(chunk=64, size=32, cells=2, components=3, rounds_kept=2, num_held_out=32)
 
 
-def train(photos, out, **changes):
+def train(photos, out, *, resume=False, **changes):
     torch.manual_seed(0)
-    config = small_config(**{k: v for k, v in changes.items() if k != "resume"})
-    return distill(
-        FrameCnn(CNN),
-        ColourTeacher(),
-        split_photos(photos),
-        out,
-        config=config,
-        resume=changes.get("resume", False),
+    out.mkdir(exist_ok=True)
+    maker = Maker(split_photos(photos), ColourTeacher(), BANK)
+    maker.fit(out / "targets.npz")
+    config = DistillConfig(
+        rounds=3, steps=8, batch=16, sizes=((1.0, 32),), learning_rate=5e-3, average=0.9
     )
+    student = Student(FrameCnn(CNN), 3, 3)
+    views = ViewsHere(maker)
+    return distill(student, views, out, config=replace(config, **changes), resume=resume)
 
 
 def lines(path):
@@ -115,7 +128,7 @@ def test_an_unturned_view_at_full_size_is_the_photograph(photos):
 
 
 def test_training_lowers_the_loss(photos, tmp_path):
-    train(photos, tmp_path, rounds=4, reuse=4)
+    train(photos, tmp_path, rounds=4, steps=16)
     log = lines(tmp_path / "distill.jsonl")
     assert [line["round"] for line in log] == [1, 2, 3, 4]
     assert log[-1]["loss"] < 0.8 * log[0]["loss"]
@@ -127,7 +140,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(photos, tmp_path, monkeypatch
 
     def interrupt(state, path, save=torch.save):
         save(state, path)
-        rounds.append(state["round"])
+        rounds.append(state["rounds"])
 
     monkeypatch.setattr(torch, "save", interrupt)
 
@@ -142,12 +155,57 @@ def test_a_resumed_run_equals_an_uninterrupted_one(photos, tmp_path, monkeypatch
             train(photos, tmp_path / "parts")
     resumed = train(photos, tmp_path / "parts", resume=True)
     ours, theirs = lines(tmp_path / "whole/distill.jsonl"), lines(tmp_path / "parts/distill.jsonl")
-    drop = {"minutes"}
+    drop = {"minutes", "waited"}
     assert [{k: v for k, v in line.items() if k not in drop} for line in ours] == [
         {k: v for k, v in line.items() if k not in drop} for line in theirs
     ]
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name])
+
+
+def test_targets_are_components_of_the_teachers_maps():
+    rng = np.random.default_rng(0)
+    mixed = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 5)) + [0, 1, 2, 3, 9]
+    maps = mixed.reshape(50, 2, 2, 5).transpose(0, 3, 1, 2).astype(np.float16)
+    fitted = fit_targets(maps, 2)
+    found = fitted(maps, 2)
+    assert found.shape == (50, 2, 2, 2)
+    flat = found.transpose(0, 2, 3, 1).reshape(-1, 2).astype(np.float64)
+    assert np.allclose(flat.mean(axis=0), 0, atol=0.01)
+    assert np.square(flat).mean() == pytest.approx(1, abs=0.02)
+    assert abs(np.corrcoef(flat.T)[0, 1]) < 0.02
+    # two numbers per cell hold all that varies
+    rebuilt = np.linalg.lstsq(flat, mixed - mixed.mean(axis=0), rcond=None)[1]
+    assert rebuilt.max() < 0.2
+
+
+def test_cells_cover_the_whole_map():
+    maps = np.arange(49, dtype=np.float32).reshape(1, 7, 7, 1)
+    pooled = pool_cells(maps, 4)
+    expected = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(maps[..., 0]), 4)
+    assert np.allclose(pooled[..., 0], expected)
+
+
+def test_a_chunk_survives_being_written(photos, tmp_path):
+    maker = Maker(split_photos(photos), ColourTeacher(), BANK)
+    maker.fit(tmp_path / "targets.npz")
+    chunk = maker.chunk(0)
+    chunk.save(tmp_path / "0.npz")
+    again = Chunk.load(tmp_path / "0.npz")
+    assert (chunk.views.shape, chunk.maps.shape) == ((64, 32, 32, 3), (64, 3, 2, 2))
+    for name in ("views", "maps", "logits"):
+        assert np.array_equal(getattr(chunk, name), getattr(again, name))
+    assert np.array_equal(maker.chunk(0).views, chunk.views)
+    assert not np.array_equal(maker.chunk(1).views, chunk.views)
+
+
+def test_a_bank_keeps_recent_rounds_and_says_what_fails(tmp_path):
+    (tmp_path / "0.png").write_bytes(b"no picture")
+    with (
+        Bank(tmp_path, tmp_path, tmp_path / "views", BANK, 1) as bank,
+        pytest.raises(BrokenProcessPool),
+    ):
+        bank.held_out()
 
 
 def test_the_learning_rate_warms_up_and_falls():

@@ -69,6 +69,11 @@ class FrameCnn(nn.Module):
         """Return the features of the looks alone of normalised pictures (B, 3, H, W)."""
         return self._pooled(self._maps(images))
 
+    def maps(self, frames: Tensor) -> Tensor:
+        """Return the last feature map (B, M, h, w) of pictures (B, H, W, 3) uint8 RGB."""
+        images = frames.permute(0, 3, 1, 2).to(torch.float32)  # (B, 3, H, W)
+        return self._maps((images - self.mean) / self.std)
+
     def _maps(self, images: Tensor) -> Tensor:
         network = cast(timm.models.MobileNetV3, self.network)  # any network of timm has these two
         maps: Tensor = network.forward_features(images)

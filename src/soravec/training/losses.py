@@ -27,6 +27,15 @@ def embedding_loss(prediction: Tensor, target: Tensor) -> Tensor:
     return 1 - F.cosine_similarity(prediction, target, dim=-1).mean()
 
 
+def map_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return how far a feature map (B, E, h, w) is from the one it should be: smooth L1 (Huber).
+
+    After FitNets (Romero et al., "FitNets: Hints for Thin Deep Nets", 2015,
+    https://arxiv.org/abs/1412.6550, equation 3), where the error is squared.
+    """
+    return F.smooth_l1_loss(prediction, target)
+
+
 def contrast_loss(first: Tensor, second: Tensor, negatives: Tensor, temperature: float) -> Tensor:
     """Return InfoNCE of two views of the same things, with further wrong answers.
 

@@ -2,26 +2,28 @@
 
 Function matching (Beyer et al., "Knowledge distillation: A good teacher is patient and consistent",
 2022, https://arxiv.org/abs/2106.05237): student and teachers see the same strongly varied and mixed
-view. Departures: the views come from few photographs (see `patches` beside this), an embedding
-is matched beside the classes, and a view with its answers is used several times.
+view. Departures: the views come from few photographs (see `patches` beside this), the teachers' last
+feature maps are matched beside the classes, cell by cell (FitNets, Romero et al., 2015,
+https://arxiv.org/abs/1412.6550), and a view with its answers is used several times.
 """
 
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from soravec.models.cnn import FrameCnn
-from soravec.training.losses import distillation_loss, embedding_loss
-from soravec.training.pretraining.patches import Pyramid, resize_views, sample_patches
-from soravec.training.pretraining.teachers import Teacher
+from soravec.training.losses import distillation_loss, embedding_loss, map_loss
+from soravec.training.pretraining.bank import Chunk
+from soravec.training.pretraining.patches import resize_views
 
 logger = logging.getLogger(__name__)
 
@@ -30,216 +32,193 @@ logger = logging.getLogger(__name__)
 class DistillConfig:
     """How the CNN learns."""
 
-    rounds: int = 60
-    """Rounds; each makes new views and trains on the bank of recent ones."""
-    minutes: float | None = None
-    """Ends sooner where so many minutes have been spent, the learning rate falling accordingly."""
-    chunk: int = 4096
-    """New views per round."""
-    bank_chunks: int = 8
-    """Rounds for which a view stays in the bank."""
-    reuse: int = 4
-    """Views trained on per new view."""
+    rounds: int = 300
+    """Rounds; in each it learns from the bank of recent views."""
+    steps: int = 96
+    """Updates per round."""
     batch: int = 128
-    """Views per step."""
-    bank_size: int = 160
-    """Pixels down and across of the student's views in the bank."""
-    sizes: tuple[tuple[float, int], ...] = ((0.45, 96), (0.8, 128), (1.0, 160))
-    """Up to which share of the training the student sees which size."""
-    learning_rate: float = 2e-3
+    """Views per update."""
+    sizes: tuple[tuple[float, int], ...] = ((0.6, 128), (0.85, 160), (1.0, 192))
+    """Up to which share of the training the student sees which size, in pixels."""
+    learning_rate: float = 3e-3
     """Peak, after a warm-up of 2 % and before a cosine to zero."""
-    weight_decay: float = 0.05
+    weight_decay: float = 0.02
     """Of AdamW, on matrices only."""
     temperature: float = 2.0
     """Softens the classes."""
+    map_weight: float = 3.0
+    """Weight of the cells' loss."""
     embedding_weight: float = 2.0
-    """Weight of the embedding's loss beside that of the classes."""
+    """Weight of the loss of their mean."""
+    class_weight: float = 0.3
+    """Weight of the classes' loss."""
     average: float = 0.998
     """Decay of the moving average of weights, which is what is kept."""
     seed: int = 0
-    """Of everything."""
+    """Of weights and order."""
 
 
-@dataclass(slots=True)
-class Bank:
-    """Views and what the teachers say of them."""
+class Views(Protocol):
+    """Where views come from: a `Bank`."""
 
-    views: Tensor
-    """(N, S, S, 3) uint8."""
-    embeddings: Tensor
-    """(N, E) float16."""
-    logits: Tensor
-    """(N, K) float16."""
+    def held_out(self) -> Chunk:
+        """Return the views to measure on."""
+
+    def rounds(self, first: int, last: int) -> Iterator[list[Chunk]]:
+        """Yield the recent chunks of every round from `first` up to, not including, `last`."""
 
 
 class Student(nn.Module):
-    """The CNN with one linear head per teacher.
+    """The CNN with a linear head for the teachers' maps, and one for the classes.
+
+    Both are linear, so that the mean over the cells of what is said of them is what is said of the
+    mean.
 
     Args:
         cnn: What is trained and kept.
-        teacher: Gives the sizes of the heads, which are dropped afterwards.
+        num_targets: Length of the targets of a cell.
+        num_classes: Number of logits.
     """
 
-    embedding_mean: Tensor
-    embedding_std: Tensor
-
-    def __init__(self, cnn: FrameCnn, teacher: Teacher) -> None:
+    def __init__(self, cnn: FrameCnn, num_targets: int, num_classes: int) -> None:
         super().__init__()
         self.cnn = cnn
-        self.embed = nn.Linear(cnn.config.feature_dim, teacher.embedding_dim)
-        self.classify = nn.Linear(cnn.config.feature_dim, teacher.num_classes)
-        self.register_buffer("embedding_mean", torch.zeros(teacher.embedding_dim))
-        self.register_buffer("embedding_std", torch.ones(teacher.embedding_dim))
+        self.embed = nn.Conv2d(cnn.config.feature_dim, num_targets, 1)
+        self.classify = nn.Linear(cnn.config.feature_dim, num_classes)
 
-    def standardise(self, embeddings: Tensor) -> None:
-        """Take mean and deviation of the teacher's embeddings (N, E) from a sample."""
-        self.embedding_mean.copy_(embeddings.float().mean(0))
-        self.embedding_std.copy_(embeddings.float().std(0).clamp(min=0.05))
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Return maps (B, P, h, w) and logits (B, K) of views (B, S, S, 3) uint8."""
+        maps = self.cnn.maps(views)  # (B, C, h, w)
+        return self.embed(maps), self.classify(maps.mean(dim=(2, 3)))
 
-    def forward(
-        self, views: Tensor, embeddings: Tensor, logits: Tensor, config: DistillConfig
-    ) -> dict[str, Tensor]:
-        """Return the losses, `loss` being their weighted sum, of views (B, S, S, 3) uint8."""
-        features = self.cnn(views)  # (B, C)
-        target = (embeddings.float() - self.embedding_mean) / self.embedding_std
-        embed = embedding_loss(self.embed(features), target)
-        classes = distillation_loss(self.classify(features), logits.float(), config.temperature)
-        total = classes + config.embedding_weight * embed
-        return {"loss": total, "embedding": embed, "classes": classes}
+    def losses(self, batch: "Batch", config: DistillConfig) -> dict[str, Tensor]:
+        """Return the losses of a batch, `loss` being their weighted sum."""
+        said, logits = self(batch.views)
+        target = F.adaptive_avg_pool2d(batch.maps, list(said.shape[2:]))
+        cells = map_loss(said, target)
+        embed = embedding_loss(said.mean(dim=(2, 3)), batch.maps.mean(dim=(2, 3)))
+        classes = distillation_loss(logits, batch.logits, config.temperature)
+        total = (
+            config.map_weight * cells
+            + config.embedding_weight * embed
+            + config.class_weight * classes
+        )
+        return {"loss": total, "cells": cells, "embedding": embed, "classes": classes}
 
 
-def distill(  # noqa: PLR0915  # the loop is meant to be read in one piece
-    cnn: FrameCnn,
-    teacher: Teacher,
-    photos: tuple[Sequence[Pyramid], Sequence[Pyramid]],
-    out: Path,
-    *,
-    config: DistillConfig,
-    resume: bool = False,
-) -> FrameCnn:
-    """Train `cnn` and return it with the averaged weights, in evaluation mode.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Views and answers as tensors."""
+
+    views: Tensor
+    """(B, S, S, 3) uint8."""
+    maps: Tensor
+    """(B, P, cells, cells) float32."""
+    logits: Tensor
+    """(B, K) float32."""
+
+
+def distill(
+    student: Student, views: Views, out: Path, *, config: DistillConfig, resume: bool = False
+) -> Student:
+    """Train a student and return it with the averaged weights, in evaluation mode.
 
     Args:
-        cnn: The student.
-        teacher: What it learns to say.
-        photos: Photographs to train on, and held-out ones to measure on.
+        student: The CNN and its heads.
+        views: What it learns from.
         out: Folder of `distill.jsonl` (one line per round) and `distill.pt` (to resume from).
         config: How.
         resume: Go on from `distill.pt` where there is one.
     """
     out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(config.seed)
-    student = Student(cnn, teacher)
-    average = Student(FrameCnn(cnn.config), teacher)
+    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # of its stubs
+    average = torch.optim.swa_utils.AveragedModel(
+        student, multi_avg_fn=_averaging(config.average), use_buffers=True
+    )
     optimizer = _optimizer(student, config)
-    number, step, spent = 0, 0, 0.0
+    done, spent = 0, 0.0
     checkpoint = out / "distill.pt"
     if resume and checkpoint.is_file():
         state = torch.load(checkpoint, weights_only=True)
         student.load_state_dict(state["student"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
-        number, step, spent = state["round"], state["step"], state["spent"]
-    budget = 60 * config.minutes if config.minutes else float("inf")
-    if number >= config.rounds or spent >= budget:
-        cnn.load_state_dict(average.cnn.state_dict())
-        return cnn.eval()
-    held_out = make_chunk(photos[1], teacher, config, round_number=-1)
-    recent = range(max(0, number - config.bank_chunks + 1), number)
-    bank = [make_chunk(photos[0], teacher, config, round_number=i) for i in recent]
-    while number < config.rounds and spent < budget:
-        began = time.monotonic()
-        new = make_chunk(photos[0], teacher, config, round_number=number)
-        if number == 0:
-            student.standardise(new.embeddings)
-            average.load_state_dict(student.state_dict())
-        bank = [*bank, new][-config.bank_chunks :]
-        random = torch.Generator().manual_seed(config.seed * 100_003 + number)
-        num_steps = max(1, config.chunk * config.reuse // config.batch)
+        done, spent = state["rounds"], state["spent"]
+    held_out = views.held_out() if done < config.rounds else None
+    began = time.monotonic()
+    for number, chunks in enumerate(views.rounds(done, config.rounds), done):
+        waited = time.monotonic() - began
+        random = np.random.default_rng([config.seed, number])
         student.train()
         sums: dict[str, float] = {}
-        for i in range(num_steps):
-            done = spent + time.monotonic() - began
-            progress = min(1.0, max((number + i / num_steps) / config.rounds, done / budget))
+        for step in range(config.steps):
+            progress = (number + step / config.steps) / config.rounds
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * schedule(progress)
-            views, embeddings, logits = draw(bank, config, progress, random)
-            losses = student(views, embeddings, logits, config)
+            losses = student.losses(draw(chunks, config, progress, random), config)
             optimizer.zero_grad()
             losses["loss"].backward()
             nn.utils.clip_grad_norm_(student.parameters(), 5.0)
             optimizer.step()
-            step += 1
-            _average(average, student, min(config.average, step / (step + 10)))
+            average.update_parameters(student)
             for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach()) / num_steps
-        number += 1
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) / config.steps
         spent += time.monotonic() - began
-        line = {"round": number, "step": step, "minutes": round(spent / 60, 2), **sums}
-        line |= {f"held_out_{k}": v for k, v in measure(average, held_out, config).items()}
-        log_line(line, out / "distill.jsonl")
+        line = {"round": number + 1, "minutes": spent / 60, "waited": waited, **sums}
+        assert held_out is not None
+        measured = measure(average.module, held_out, config)
+        log_line(line | {f"held_out_{k}": v for k, v in measured.items()}, out / "distill.jsonl")
         state = {
             "student": student.state_dict(),
             "average": average.state_dict(),
             "optimizer": optimizer.state_dict(),
-            "round": number,
-            "step": step,
+            "rounds": number + 1,
             "spent": spent,
         }
         torch.save(state, checkpoint.with_suffix(".tmp"))
         checkpoint.with_suffix(".tmp").replace(checkpoint)
-    cnn.load_state_dict(average.cnn.state_dict())
-    return cnn.eval()
-
-
-def make_chunk(
-    photos: Sequence[Pyramid], teacher: Teacher, config: DistillConfig, *, round_number: int
-) -> Bank:
-    """Return new views with the teachers' answers; the same ones for the same seed and round.
-
-    Round -1 is for measuring: unmixed views, at most 768.
-    """
-    rng = np.random.default_rng([config.seed, round_number + 1])
-    num = config.chunk if round_number >= 0 else min(config.chunk, 768)
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    for start in range(0, num, 256):
-        count = min(256, num - start)
-        views = sample_patches(photos, count, teacher.size, rng, mix=round_number >= 0)
-        embeddings, logits = teacher(views)
-        small = torch.from_numpy(resize_views(views, config.bank_size))
-        parts.append((small, torch.from_numpy(embeddings), torch.from_numpy(logits)))
-    return Bank(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+        began = time.monotonic()
+    student.load_state_dict(average.module.state_dict())
+    return student.eval()
 
 
 def draw(
-    bank: Sequence[Bank], config: DistillConfig, progress: float, random: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a batch of views (B, S, S, 3) uint8, mirrored at random, embeddings and logits."""
-    count = len(bank[0].views)
-    picked = torch.randint(len(bank) * count, (config.batch,), generator=random)
-    chunk, row = (picked // count).tolist(), (picked % count).tolist()
-    pairs = list(zip(chunk, row, strict=True))
-    views = torch.stack([bank[c].views[r] for c, r in pairs])
-    mirror = torch.rand(config.batch, generator=random) < 0.5
-    views[mirror] = views[mirror].flip(2)
+    chunks: Sequence[Chunk], config: DistillConfig, progress: float, random: np.random.Generator
+) -> Batch:
+    """Return a batch, half of it mirrored, of the size of that time of the training."""
+    count = len(chunks[0].views)
+    picked = random.integers(len(chunks) * count, size=config.batch)
     size = next(size for share, size in config.sizes if progress <= share)
-    small = torch.from_numpy(resize_views(views.numpy(), size))
-    embeddings = torch.stack([bank[c].embeddings[r] for c, r in pairs])
-    return small, embeddings, torch.stack([bank[c].logits[r] for c, r in pairs])
+    rows = [(chunks[pick // count], pick % count) for pick in picked]
+    views = resize_views(np.stack([chunk.views[row] for chunk, row in rows]), size)
+    maps = np.stack([chunk.maps[row] for chunk, row in rows]).astype(np.float32)
+    logits = np.stack([chunk.logits[row] for chunk, row in rows]).astype(np.float32)
+    mirror = random.random(config.batch) < 0.5
+    views[mirror] = views[mirror][:, :, ::-1]
+    maps[mirror] = maps[mirror][..., ::-1]
+    return Batch(torch.from_numpy(views), torch.from_numpy(maps), torch.from_numpy(logits))
 
 
 @torch.no_grad()
-def measure(student: Student, held_out: Bank, config: DistillConfig) -> dict[str, float]:
-    """Return losses, and agreement with the teacher's first class, over held-out views."""
+def measure(student: Student, held_out: Chunk, config: DistillConfig) -> dict[str, float]:
+    """Return losses, and agreement with the teacher's first class, over held-out views.
+
+    They are seen at the last of the sizes.
+    """
     student.eval()
     sums: dict[str, float] = {}
     total = len(held_out.views)
     for start in range(0, total, config.batch):
         part = slice(start, start + config.batch)
-        views, logits = held_out.views[part], held_out.logits[part]
-        losses = student(views, held_out.embeddings[part], logits, config)
-        guess = student.classify(student.cnn(views)).argmax(1)
-        losses["agreement"] = (guess == logits.argmax(1)).float().mean()
+        views = resize_views(held_out.views[part], config.sizes[-1][1])
+        batch = Batch(
+            torch.from_numpy(views),
+            torch.from_numpy(held_out.maps[part].astype(np.float32)),
+            torch.from_numpy(held_out.logits[part].astype(np.float32)),
+        )
+        losses = student.losses(batch, config)
+        guess = student(batch.views)[1].argmax(1)
+        losses["agreement"] = (guess == batch.logits.argmax(1)).float().mean()
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(views) / total
     return sums
@@ -265,11 +244,18 @@ def _optimizer(student: Student, config: DistillConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=config.learning_rate)
 
 
-@torch.no_grad()
-def _average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(value, 1 - decay)
+def _averaging(decay: float) -> Any:
+    """Return an average that follows quickly at first: after n updates it is n / (n + 10)."""
+
+    def update(averages: Any, values: Any, num_averaged: Any) -> None:
+        weight = 1 - min(decay, float(num_averaged) / (float(num_averaged) + 10))
+        for mean, value in zip(averages, values, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, weight)
+            else:
+                mean.copy_(value)
+
+    return update
 
 
 def log_line(line: Mapping[str, Any], path: Path) -> None:

@@ -21,8 +21,10 @@ from soravec.models.export import save_model
 from soravec.models.sora import SoraEncoder
 from soravec.runtime.config import CnnConfig, ModelConfig, SamplingConfig, TemporalConfig
 from soravec.runtime.encoder import load
+from soravec.runtime.engine import available_cores
+from soravec.training.pretraining.bank import Bank, BankConfig
 from soravec.training.pretraining.card import write_card
-from soravec.training.pretraining.distill import DistillConfig, describe, distill
+from soravec.training.pretraining.distill import DistillConfig, Student, describe, distill
 from soravec.training.pretraining.measure import choose_weight, measure_motion
 from soravec.training.pretraining.motion import MotionClips, make_clips
 from soravec.training.pretraining.patches import Image, Pyramid, load_photos, split_photos
@@ -40,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 ARCHITECTURE = "timm/mobilenetv3_small_100"
 FEATURE_DIM = 576
+NUM_TARGETS = 2 * BankConfig().components
+NUM_CLASSES = 1001
 APPEARANCE_DIM = 256
 MOTION_DIM = 128
 INPUT_SIZES = (160, 192, 224)
@@ -56,7 +60,13 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--teachers", type=Path, required=True, help="folder of TFLite networks")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--minutes", type=float, default=46.0, help="time for the CNN")
+    parser.add_argument("--rounds", type=int, default=DistillConfig().rounds, help="of the CNN")
+    parser.add_argument(
+        "--makers",
+        type=int,
+        default=max(1, available_cores() // 2),
+        help="processes that make views; the other cores train",
+    )
     parser.add_argument("--moves", type=int, default=1600, help="generated clips for the RNN")
     parser.add_argument("--steps", type=int, default=1400, help="updates of the RNN")
     parser.add_argument("--seed", type=int, default=0, help="of everything")
@@ -65,12 +75,17 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     prepare_cpu()
     photos = split_photos(load_photos(args.photos))
+    MobileNets(args.teachers)  # what is missing is said before anything starts
     torch.manual_seed(args.seed)
-    cnn = FrameCnn(CnnConfig(ARCHITECTURE, FEATURE_DIM))
-    config = DistillConfig(rounds=1000, minutes=args.minutes, seed=args.seed)
-    distill(cnn, MobileNets(args.teachers), photos, args.out, config=config, resume=args.resume)
+    student = Student(FrameCnn(CnnConfig(ARCHITECTURE, FEATURE_DIM)), NUM_TARGETS, NUM_CLASSES)
+    config = DistillConfig(rounds=args.rounds, seed=args.seed)
+    views = BankConfig(seed=args.seed)
+    torch.set_num_threads(max(1, available_cores() - args.makers))
+    with Bank(args.photos, args.teachers, args.out / "views", views, args.makers) as bank:
+        distill(student, bank, args.out, config=config, resume=args.resume)
+    torch.set_num_threads(available_cores())
     figures: dict[str, Any] = {"distillation": describe(config)}
-    encoder = fit_appearance(cnn, photos, figures, seed=args.seed)
+    encoder = fit_appearance(student.cnn, photos, figures, seed=args.seed)
     training = TemporalTraining(steps=args.steps, seed=args.seed)
     fit_motion(encoder, photos, args.out, figures, training, moves=args.moves, resume=args.resume)
     (args.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")

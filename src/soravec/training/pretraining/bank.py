@@ -1,0 +1,256 @@
+"""The views that are learned from, and what the teachers say of them, made ahead in processes."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from soravec.training.pretraining.patches import (
+    Image,
+    Pyramid,
+    load_photos,
+    resize_views,
+    sample_patches,
+    split_photos,
+)
+from soravec.training.pretraining.teachers import MobileNets, Teacher
+
+TARGETS_FILE = "targets.npz"
+FIT_VIEWS = 2048
+"""Views that the targets' components are fitted to."""
+PART = 256
+"""Views that are made and answered at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class BankConfig:
+    """Which views are made, and how long they are used."""
+
+    chunk: int = 4096
+    """Views per round."""
+    size: int = 192
+    """Pixels down and across of the student's views."""
+    cells: int = 6
+    """Cells down and across of the targets."""
+    components: int = 256
+    """Principal components that are kept of each teacher's feature map."""
+    rounds_kept: int = 6
+    """Rounds for which views stay in the bank."""
+    num_held_out: int = 768
+    """Views of photographs held out, to measure on."""
+    seed: int = 0
+    """Of the views."""
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """From a teacher's feature map to what is learned: standardised, principal components."""
+
+    mean: NDArray[np.float32]
+    """(E,)."""
+    matrix: NDArray[np.float32]
+    """(E, P) on features less their mean."""
+
+    def __call__(self, maps: NDArray[np.float16], cells: int) -> NDArray[np.float16]:
+        """Return targets (N, P, cells, cells) of feature maps (N, E, h, w)."""
+        pooled = pool_cells(maps.astype(np.float32).transpose(0, 2, 3, 1), cells)
+        found = (pooled.reshape(-1, maps.shape[1]) - self.mean) @ self.matrix
+        found = found.reshape(*pooled.shape[:3], -1)
+        return found.transpose(0, 3, 1, 2).astype(np.float16)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Views and what is to be said of them."""
+
+    views: Image
+    """(N, S, S, 3) RGB."""
+    maps: NDArray[np.float16]
+    """(N, P, cells, cells): of all teachers, one after the other."""
+    logits: NDArray[np.float16]
+    """(N, K)."""
+
+    def save(self, path: Path) -> None:
+        """Write it to a file, whole or not at all."""
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez(file, views=self.views, maps=self.maps, logits=self.logits)
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Chunk":
+        """Return what `save` wrote."""
+        with np.load(path) as stored:
+            return cls(stored["views"], stored["maps"], stored["logits"])
+
+
+def fit_targets(maps: NDArray[np.float16], components: int) -> Targets:
+    """Return the principal components of the standardised features of all cells.
+
+    They are scaled to a mean variance of 1: what varies more counts more.
+
+    Args:
+        maps: (N, E, h, w) of one teacher.
+        components: How many.
+    """
+    flat = maps.astype(np.float32).transpose(0, 2, 3, 1).reshape(-1, maps.shape[1])
+    mean, std = flat.mean(axis=0), flat.std(axis=0).clip(min=0.05)
+    variance, vectors = np.linalg.eigh(np.cov((flat - mean) / std, rowvar=False))
+    kept = vectors[:, ::-1][:, :components] / np.sqrt(variance[::-1][:components].mean())
+    return Targets(mean, (kept / std[:, None]).astype(np.float32))
+
+
+def pool_cells(maps: NDArray[np.float32], cells: int) -> NDArray[np.float32]:
+    """Return maps (N, h, w, C) as (N, cells, cells, C): means over the cells' overlapping windows.
+
+    Cell i of 4 over a map of 7 covers rows floor(7 i / 4) to ceil(7 (i + 1) / 4).
+    """
+    num, height, width, dim = maps.shape
+    if (height, width) == (cells, cells):
+        return maps
+    out = np.empty((num, cells, cells, dim), np.float32)
+    for row in range(cells):
+        rows = slice(row * height // cells, -(-(row + 1) * height // cells))
+        for column in range(cells):
+            columns = slice(column * width // cells, -(-(column + 1) * width // cells))
+            out[:, row, column] = maps[:, rows, columns].mean(axis=(1, 2))
+    return out
+
+
+class Maker:
+    """Makes chunks: views of photographs with the answers of the teachers."""
+
+    def __init__(
+        self,
+        photos: tuple[Sequence[Pyramid], Sequence[Pyramid]],
+        teacher: Teacher,
+        config: BankConfig,
+    ) -> None:
+        self.photos = photos
+        self.teacher = teacher
+        self.config = config
+        self.targets: tuple[Targets, ...] = ()
+
+    def fit(self, path: Path) -> None:
+        """Fit the targets to unmixed views, or take those that lie at `path`."""
+        if not path.is_file():
+            rng = np.random.default_rng([self.config.seed, 0])
+            views = sample_patches(self.photos[0], FIT_VIEWS, self.teacher.size, rng, mix=False)
+            maps = self.teacher(views).maps
+            fitted = [fit_targets(part, self.config.components) for part in maps]
+            arrays = {f"mean{i}": one.mean for i, one in enumerate(fitted)}
+            arrays |= {f"matrix{i}": one.matrix for i, one in enumerate(fitted)}
+            partial = path.with_suffix(".partial")
+            with partial.open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]  # of its stubs
+            partial.replace(path)
+        with np.load(path) as stored:
+            self.targets = tuple(
+                Targets(stored[f"mean{i}"], stored[f"matrix{i}"]) for i in range(len(stored) // 2)
+            )
+
+    def chunk(self, number: int) -> Chunk:
+        """Return the views of a round, the same ones for the same seed; -1: to measure on."""
+        config = self.config
+        rng = np.random.default_rng([config.seed, number + 2])
+        photos = self.photos[1] if number < 0 else self.photos[0]
+        total = config.num_held_out if number < 0 else config.chunk
+        parts: list[tuple[Image, NDArray[np.float16], NDArray[np.float16]]] = []
+        for start in range(0, total, PART):
+            count = min(PART, total - start)
+            views = sample_patches(photos, count, self.teacher.size, rng, mix=number >= 0)
+            answers = self.teacher(views)
+            maps = [
+                target(part, config.cells)
+                for target, part in zip(self.targets, answers.maps, strict=True)
+            ]
+            small = resize_views(views, config.size)
+            parts.append((small, np.concatenate(maps, axis=1), answers.logits))
+        return Chunk(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+class Bank:
+    """Chunks on disk, made ahead by other processes, each kept for some rounds.
+
+    Args:
+        photos: Folder of photographs.
+        teachers: Folder of the teachers' networks.
+        folder: Where chunks lie; those of earlier rounds are removed.
+        config: Which views.
+        num_makers: Processes that make them, one core each.
+    """
+
+    def __init__(
+        self, photos: Path, teachers: Path, folder: Path, config: BankConfig, num_makers: int
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.config = config
+        self._num_makers = num_makers
+        self._pool = ProcessPoolExecutor(
+            num_makers,
+            mp_context=get_context("spawn"),
+            initializer=_start,
+            initargs=(photos, teachers, folder, config),
+        )
+        self._made: dict[int, Future[None]] = {}
+        self._recent: list[Chunk] = []
+
+    def __enter__(self) -> "Bank":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def held_out(self) -> Chunk:
+        """Return the views to measure on."""
+        return self._wait(-1)
+
+    def rounds(self, first: int, last: int) -> Iterator[list[Chunk]]:
+        """Yield, for each round from `first` up to, not including, `last`, the recent chunks."""
+        oldest = max(0, first - self.config.rounds_kept + 1)
+        self._recent = []
+        for number in range(oldest, last):
+            for ahead in range(number, min(number + self._num_makers + 1, last)):
+                self._ask(ahead)
+            self._recent = [*self._recent, self._wait(number)][-self.config.rounds_kept :]
+            outdated = self._path(number - self.config.rounds_kept)
+            outdated.unlink(missing_ok=True)
+            if number >= first:
+                yield self._recent
+
+    def _path(self, number: int) -> Path:
+        return self.folder / (f"{number:05d}.npz" if number >= 0 else "held-out.npz")
+
+    def _ask(self, number: int) -> None:
+        if number not in self._made and not self._path(number).is_file():
+            self._made[number] = self._pool.submit(_make, number, self._path(number))
+
+    def _wait(self, number: int) -> Chunk:
+        self._ask(number)
+        future = self._made.pop(number, None)
+        if future is not None:
+            future.result()
+        return Chunk.load(self._path(number))
+
+
+_maker: Maker
+
+
+def _start(photos: Path, teachers: Path, folder: Path, config: BankConfig) -> None:
+    """Prepare a process that makes chunks."""
+    global _maker
+    os.nice(5)
+    cv2.setNumThreads(1)
+    _maker = Maker(split_photos(load_photos(photos)), MobileNets(teachers, 1), config)
+    _maker.fit(folder / TARGETS_FILE)
+
+
+def _make(number: int, path: Path) -> None:
+    _maker.chunk(number).save(path)
