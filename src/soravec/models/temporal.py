@@ -210,6 +210,7 @@ class SegmentDropout(nn.Dropout1d):
     """
 
     def forward(self, input: Tensor) -> Tensor:
+        """Return the features (B, T, C), those that remain scaled up; in evaluation as they are."""
         return super().forward(input.transpose(1, 2)).transpose(1, 2)
 
 
