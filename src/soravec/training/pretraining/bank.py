@@ -240,17 +240,18 @@ class Bank:
         return Chunk.load(self._path(number))
 
 
-_maker: Maker
+_makers: list[Maker] = []
+"""In a process that makes chunks, what makes them."""
 
 
 def _start(photos: Path, teachers: Path, folder: Path, config: BankConfig) -> None:
     """Prepare a process that makes chunks."""
-    global _maker
     os.nice(5)
     cv2.setNumThreads(1)
-    _maker = Maker(split_photos(load_photos(photos)), MobileNets(teachers, 1), config)
-    _maker.fit(folder / TARGETS_FILE)
+    maker = Maker(split_photos(load_photos(photos)), MobileNets(teachers, 1), config)
+    maker.fit(folder / TARGETS_FILE)
+    _makers.append(maker)
 
 
 def _make(number: int, path: Path) -> None:
-    _maker.chunk(number).save(path)
+    _makers[0].chunk(number).save(path)

@@ -2,8 +2,8 @@
 
 Function matching (Beyer et al., "Knowledge distillation: A good teacher is patient and consistent",
 2022, https://arxiv.org/abs/2106.05237): student and teachers see the same strongly varied and mixed
-view. Departures: the views come from few photographs (see `patches` beside this), the teachers' last
-feature maps are matched beside the classes, cell by cell (FitNets, Romero et al., 2015,
+view. Departures: the views come from few photographs (see `patches` beside this), the teachers'
+last feature maps are matched beside the classes, cell by cell (FitNets, Romero et al., 2015,
 https://arxiv.org/abs/1412.6550), and a view with its answers is used several times.
 """
 
@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -94,7 +94,7 @@ class Student(nn.Module):
     def losses(self, batch: "Batch", config: DistillConfig) -> dict[str, Tensor]:
         """Return the losses of a batch, `loss` being their weighted sum."""
         said, logits = self(batch.views)
-        target = F.adaptive_avg_pool2d(batch.maps, list(said.shape[2:]))
+        target = F.adaptive_avg_pool2d(batch.maps, (said.shape[2], said.shape[3]))
         cells = map_loss(said, target)
         embed = embedding_loss(said.mean(dim=(2, 3)), batch.maps.mean(dim=(2, 3)))
         classes = distillation_loss(logits, batch.logits, config.temperature)
@@ -131,7 +131,7 @@ def distill(
         resume: Go on from `distill.pt` where there is one.
     """
     out.mkdir(parents=True, exist_ok=True)
-    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # of its stubs
+    student.to(memory_format=torch.channels_last)
     average = torch.optim.swa_utils.AveragedModel(
         student, multi_avg_fn=_averaging(config.average), use_buffers=True
     )
@@ -157,7 +157,7 @@ def distill(
                 group["lr"] = config.learning_rate * schedule(progress)
             losses = student.losses(draw(chunks, config, progress, random), config)
             optimizer.zero_grad()
-            losses["loss"].backward()
+            losses["loss"].backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(student.parameters(), 5.0)
             optimizer.step()
             average.update_parameters(student)
@@ -166,7 +166,7 @@ def distill(
         spent += time.monotonic() - began
         line = {"round": number + 1, "minutes": spent / 60, "waited": waited, **sums}
         assert held_out is not None
-        measured = measure(average.module, held_out, config)
+        measured = measure(cast(Student, average.module), held_out, config)
         log_line(line | {f"held_out_{k}": v for k, v in measured.items()}, out / "distill.jsonl")
         state = {
             "student": student.state_dict(),
