@@ -16,7 +16,14 @@ from soravec.library.identity import absolute, find_videos, located
 from soravec.library.indexer import FileResult, Indexer, IndexOptions, IndexReport
 from soravec.library.lance import LanceStore
 from soravec.library.progress import index_progress
-from soravec.library.search import VectorQuery, search_vectors, search_words, segment_query
+from soravec.library.search import (
+    VectorQuery,
+    search_vectors,
+    search_words,
+    segment_query,
+    without_repeats,
+)
+from soravec.library.tags import classes_asked, search_tags, tag_head
 from soravec.library.vectors import VectorIndex
 from soravec.runtime.encoder import Encoder, load
 from soravec.runtime.folder import bundled_models
@@ -178,7 +185,7 @@ class Library:
         space = self.space()
         where = where or Filter()
         if text is not None:
-            return search_words(self.catalogue, space, text, k=k, where=where)
+            return self._search_text(space, text, k=k, where=where)
         store = self._store(space)
         self._mend_if_free(space, store)
         if like is not None:
@@ -197,6 +204,16 @@ class Library:
         return search_vectors(
             self.catalogue, store, space, query, k=k, where=where, motion_weight=motion_weight
         )
+
+    def _search_text(self, space: Space, text: str, *, k: int, where: Filter) -> list[Hit]:
+        """Return what is called so by anyone: words of the videos, and tags of the model."""
+        hits = search_words(self.catalogue, space, text, k=k, where=where)
+        head = tag_head(space)
+        if head is not None and classes_asked(head, text):
+            store = self._store(space)
+            self._mend_if_free(space, store)
+            hits += search_tags(self.catalogue, store, space, head, text, k=k, where=where)
+        return without_repeats(hits)[:k]
 
     def annotate(self, file: str | Path) -> int:
         """Take over labels, captions and tags from a CSV or JSON Lines file; return how many.

@@ -1,6 +1,7 @@
 """Answers by vectors and by words: hits are moments, with a score and its two parts."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from soravec.errors import QueryError, SpaceMismatch
 from soravec.library.catalogue import Catalogue, SegmentRow, Space
 from soravec.library.filters import Filter, allowed_videos
-from soravec.library.moments import Match, Moment, find_moments
+from soravec.library.moments import OVERLAP_SHARE, Match, Moment, find_moments
 from soravec.library.store import VectorStore
 from soravec.library.words import find_words
 from soravec.runtime.vectors import likeness, split
@@ -142,6 +143,22 @@ def search_words(
         if len(hits) == k:
             break
     return hits
+
+
+def without_repeats(hits: Sequence[Hit]) -> list[Hit]:
+    """Return hits, best first, less those of about the same span as a better one's."""
+    kept: list[Hit] = []
+    for hit in sorted(hits, key=lambda hit: -hit.score):
+        if not any(hit.video_id == other.video_id and _same_span(hit, other) for other in kept):
+            kept.append(hit)
+    return kept
+
+
+def _same_span(hit: Hit, other: Hit) -> bool:
+    """Return whether two spans share more than half of the longer one."""
+    shared = min(hit.end_seconds, other.end_seconds) - max(hit.start_seconds, other.start_seconds)
+    longer = max(hit.end_seconds - hit.start_seconds, other.end_seconds - other.start_seconds)
+    return shared > OVERLAP_SHARE * longer
 
 
 def _matches(

@@ -81,10 +81,7 @@ def find_words(
     Raises:
         QueryError: There is no term.
     """
-    found_terms = (" ".join((phrase or word).split()) for phrase, word in _TERM.findall(query))
-    terms = list(dict.fromkeys(found_terms))
-    if not terms:
-        raise QueryError("no words to look for: give a text, a video, an image or a segment")
+    terms = terms_of(query)
     across = [list(_across(catalogue, term)) for term in terms]
     if len(terms) > 1:
         videos = _videos_with_all(catalogue, terms, across, videos)
@@ -109,6 +106,19 @@ def find_words(
         if allowed is None or key in allowed
     ]
     return sorted(matches, key=lambda m: (-m.score, m.video_key, m.start_seconds or 0.0))
+
+
+def terms_of(query: str) -> list[str]:
+    """Return the terms of a query, each once: words, and phrases in double quotes.
+
+    Raises:
+        QueryError: There is none.
+    """
+    found = (" ".join((phrase or word).split()) for phrase, word in _TERM.findall(query))
+    terms = list(dict.fromkeys(found))
+    if not terms:
+        raise QueryError("no words to look for: give a text, a video, an image or a segment")
+    return terms
 
 
 def one_line(text: str) -> str:

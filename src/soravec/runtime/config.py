@@ -218,11 +218,16 @@ def from_dict(
             continue
         if problem := _misfit(value, hint_type):
             raise error(f"{where}: {key} is {value!r}, but {problem}")
-        values[key] = tuple(value) if isinstance(value, list) else value
+        values[key] = _tuples(value)
     try:
         return kind(**values)
     except (TypeError, error) as problem:
         raise error(f"{where}: {problem}") from problem
+
+
+def _tuples(value: Any) -> Any:  # noqa: ANN401  # whatever JSON holds
+    """Return a value with tuples in place of its lists."""
+    return tuple(_tuples(one) for one in value) if isinstance(value, list) else value
 
 
 def _misfit(value: object, wanted: Any) -> str:  # noqa: ANN401  # a type, as annotations hold it

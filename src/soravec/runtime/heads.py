@@ -36,6 +36,10 @@ class HeadConfig:
     """The only space whose vectors it understands."""
     sample_fps: float = 0.0
     """Frames per second at which it was learned; 0 where unknown."""
+    words: tuple[tuple[str, ...], ...] = ()
+    """What else each class is called, in any language; empty, or K tuples."""
+    least: float = 0.0
+    """A class of a lower score is not worth showing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ class Head:
                 f"head {self.name}: {shape[0]} classes, but weights of {self.weight.shape} and"
                 f" {self.bias.shape}. Train it again."
             )
+        if len(self.config.words) not in (0, shape[0]):
+            raise ModelError(f"head {self.name}: names for {len(self.config.words)} of its classes")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -81,6 +87,16 @@ class Head:
             return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
         powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
+
+    def called(self, name: str) -> tuple[int, ...]:
+        """Return the classes that are called `name`, in any case and language."""
+        wanted = " ".join(name.casefold().split())
+        words = self.config.words or ((),) * len(self.classes)
+        return tuple(
+            index
+            for index, (label, others) in enumerate(zip(self.classes, words, strict=True))
+            if any(wanted == one.casefold() for one in (label, *others))
+        )
 
     def classify(self, embedding: Embedding) -> Classification:
         """Return what a video is called: scores of every segment, and their mean over time.
@@ -151,6 +167,8 @@ def write_head(folder: Path, head: Head) -> None:
         "activation": config.activation,
         "space_id": config.space_id,
         "sample_fps": config.sample_fps,
+        "words": [list(names) for names in config.words],
+        "least": config.least,
     }
     path.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
