@@ -7,6 +7,7 @@ generated camera motion. The folder `model` inside the output is what becomes `s
 import argparse
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +68,12 @@ def main() -> None:
         default=max(1, available_cores() // 2),
         help="processes that make views; the other cores train",
     )
+    parser.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        default=shutil.which("g++") is not None,
+        help="fuse operations by a C++ compiler",
+    )
     parser.add_argument("--moves", type=int, default=1600, help="generated clips for the RNN")
     parser.add_argument("--steps", type=int, default=1400, help="updates of the RNN")
     parser.add_argument("--seed", type=int, default=0, help="of everything")
@@ -78,7 +85,7 @@ def main() -> None:
     MobileNets(args.teachers)  # what is missing is said before anything starts
     torch.manual_seed(args.seed)
     student = Student(FrameCnn(CnnConfig(ARCHITECTURE, FEATURE_DIM)), NUM_TARGETS, NUM_CLASSES)
-    config = DistillConfig(rounds=args.rounds, seed=args.seed)
+    config = DistillConfig(rounds=args.rounds, compile=args.compile, seed=args.seed)
     views = BankConfig(seed=args.seed)
     torch.set_num_threads(max(1, available_cores() - args.makers))
     with Bank(args.photos, args.teachers, args.out / "views", views, args.makers) as bank:
