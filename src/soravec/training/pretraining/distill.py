@@ -139,7 +139,7 @@ def distill(
     )
     optimizer = _optimizer(student, config)
     if config.compile:
-        student.compile(dynamic=False)  # type: ignore[no-untyped-call]
+        student.compile(dynamic=False)
     done, spent = 0, 0.0
     checkpoint = out / "distill.pt"
     if resume and checkpoint.is_file():
