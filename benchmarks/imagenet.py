@@ -37,7 +37,7 @@ def main():
         print(f"{name:<14} {features.shape[1]:>5} features  {rate:6.0f} pictures/s")
 
 
-def network(name, weights):
+def network(name, weights, *, num_threads=None):
     """Return what turns pictures (N, 224, 224, 3) uint8 RGB into features (N, C) float16.
 
     The last feature map is averaged over the picture, all computed in bfloat16 where the processor
@@ -47,7 +47,10 @@ def network(name, weights):
         model = _squeezenet(weights / SQUEEZENET)
     else:
         model = _tflite(weights / TFLITE[name])
-    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
+    settings = {"INFERENCE_PRECISION_HINT": "bf16"}
+    if num_threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = num_threads
+    compiled = ov.Core().compile_model(model, "CPU", settings)
 
     def read(pictures):
         parts = []

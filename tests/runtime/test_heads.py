@@ -60,6 +60,20 @@ def test_a_head_is_kept_in_the_folder(tmp_path):
     assert read_head(tmp_path, "other").name == "other"
 
 
+def test_a_class_answers_to_all_its_names(tmp_path):
+    words = (("kitten", "猫"), (), ("fish", "猫"))
+    named = replace(head(), config=replace(head().config, words=words, least=0.25))
+    write_head(tmp_path, named)
+    again = read_head(tmp_path)
+    assert again.config == named.config
+    assert again.called("CAT") == again.called("kitten ") == (0,)
+    assert again.called("猫") == (0, 2)
+    assert again.called("dog") == (1,)
+    assert again.called("do") == ()
+    with pytest.raises(ModelError, match="names for 1 of its classes"):
+        replace(head(), config=replace(head().config, words=(("kitten",),)))
+
+
 def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ModelError, match="soravec train"):
         read_head(tmp_path)

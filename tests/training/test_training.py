@@ -1,6 +1,7 @@
 """Training: a few steps lower the loss, and a resumed run equals an uninterrupted one."""
 
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures.process import BrokenProcessPool
@@ -28,7 +29,13 @@ from soravec.training.pretraining.bank import (
 from soravec.training.pretraining.distill import DistillConfig, Student, distill, schedule
 from soravec.training.pretraining.motion import KINDS, STEPS, make_clips, make_move, render
 from soravec.training.pretraining.patches import load_photos, sample_patches, split_photos, warp
-from soravec.training.pretraining.projection import fit_projection, mean_average_precision, project
+from soravec.training.pretraining.projection import (
+    Answered,
+    fit_projection,
+    mean_average_precision,
+    project,
+)
+from soravec.training.pretraining.tags import class_names, fit_tags
 from soravec.training.pretraining.teachers import Answers
 from soravec.training.pretraining.temporal import (
     TemporalTraining,
@@ -231,15 +238,61 @@ def test_average_precision_by_hand():
     assert mean_average_precision(vectors, np.array([0, 1, 0, 1])) == pytest.approx(5 / 12)
 
 
-def test_a_projection_keeps_the_components_that_vary():
+def answered_views(num, rng, truth):
+    """Views whose teacher sees three numbers, hidden in ten features among louder noise."""
+    hidden = rng.normal(size=(num, 3))
+    loud = 4 * rng.normal(size=(num, 2))
+    features = np.concatenate([hidden, loud], axis=1) @ truth + 12
+    return Answered(
+        features.astype(np.float32), hidden.astype(np.float32), np.zeros((num, 2), np.float32)
+    )
+
+
+def test_a_projection_is_like_the_teacher():
     rng = np.random.default_rng(0)
-    features = (rng.normal(size=(400, 2)) @ rng.normal(size=(2, 10)) + 5).astype(np.float32)
-    labels = np.repeat(np.arange(4), 5)
-    fitted, scores = fit_projection(features, 2, (features[:20], labels))
-    assert project(features, fitted).shape == (400, 2)
-    assert set(scores) > {"unprojected", "strength_0.0", "strength_1.0"}
-    full = fit_projection(features, 10, (features[:20], labels))[0]
-    assert project(features, full)[:, 2:].std() < 0.1 * project(features, full)[:, :2].std()
+    truth = rng.normal(size=(5, 10))
+    learn, held_out = answered_views(600, rng, truth), answered_views(80, rng, truth)
+    fitted, scores = fit_projection(learn, held_out, 3)
+    assert project(held_out.features, fitted).shape == (80, 3)
+    assert fitted.name.startswith("said")  # the features' own components are the noise
+    assert scores[fitted.name] > 0.9
+    assert scores["features, whitened 0"] < 0.6
+
+
+def test_tags_are_what_the_teacher_says():
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(20, 16))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+
+    def views(num):
+        kinds = rng.integers(20, size=num)
+        vectors = directions[kinds] + 0.1 * rng.normal(size=(num, 16))
+        logits = np.full((num, 1001), -3.0, np.float32)
+        logits[np.arange(num), 1 + kinds] = 6
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return (unit.astype(np.float32), logits), kinds
+
+    (learn, _), (held_out, kinds) = views(400), views(60)
+    temporal = TemporalConfig(16, 4, motion_weight=0.36)
+    head, figures = fit_tags(learn, held_out, space_id="s", temporal=temporal, steps=150)
+    whole = np.concatenate([0.8 * held_out[0], rng.normal(size=(60, 4))], axis=1)
+    assert (head.scores(whole.astype(np.float32)).argmax(axis=1) == kinds).mean() > 0.95
+    assert figures["among_best"] > 0.95
+    assert 0 < head.config.least < 1
+    assert len(head.classes) == len(head.config.words) == 1000
+
+
+def test_every_class_has_names_in_two_languages():
+    names, words = class_names()
+    assert len(set(names)) == len(names) == 1000
+    assert names[0] == "tench"
+    assert names[-1] == "toilet paper"
+    for others in words:
+        assert any(re.search("[\u4e00-\u9fff]", word) for word in others) or "iPod" in others
+    firsts = [next(word for word in others if not word.isascii()) for others in words if others]
+    assert len(firsts) > 990
+    spoken = {word for others in words for word in others} | set(names)
+    assert {"violin", "小提琴", "piano", "钢琴", "bow", "弓", "basketball", "篮球"} <= spoken
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -26,6 +26,8 @@ FIT_VIEWS = 2048
 """Views that the targets' components are fitted to."""
 PART = 256
 """Views that are made and answered at a time."""
+HELD_OUT, PLAIN = -1, -2
+"""In place of the number of a round: views to measure on, and views that are not mixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +158,14 @@ class Maker:
             )
 
     def chunk(self, number: int) -> Chunk:
-        """Return the views of a round, the same ones for the same seed; -1: to measure on."""
+        """Return the views of a round, the same ones for the same seed.
+
+        `HELD_OUT` are views of photographs held out, `PLAIN` of the others; both are not mixed.
+        """
         config = self.config
         rng = np.random.default_rng([config.seed, number + 2])
-        photos = self.photos[1] if number < 0 else self.photos[0]
-        total = config.num_held_out if number < 0 else config.chunk
+        photos = self.photos[1] if number == HELD_OUT else self.photos[0]
+        total = config.num_held_out if number == HELD_OUT else config.chunk
         parts: list[tuple[Image, NDArray[np.float16], NDArray[np.float16]]] = []
         for start in range(0, total, PART):
             count = min(PART, total - start)
@@ -210,7 +215,11 @@ class Bank:
 
     def held_out(self) -> Chunk:
         """Return the views to measure on."""
-        return self._wait(-1)
+        return self._wait(HELD_OUT)
+
+    def plain(self) -> Chunk:
+        """Return views of the photographs to train on that are not mixed."""
+        return self._wait(PLAIN)
 
     def rounds(self, first: int, last: int) -> Iterator[list[Chunk]]:
         """Yield, for each round from `first` up to, not including, `last`, the recent chunks."""
@@ -220,13 +229,14 @@ class Bank:
             for ahead in range(number, min(number + self._num_makers + 1, last)):
                 self._ask(ahead)
             self._recent = [*self._recent, self._wait(number)][-self.config.rounds_kept :]
-            outdated = self._path(number - self.config.rounds_kept)
-            outdated.unlink(missing_ok=True)
+            if number >= self.config.rounds_kept:
+                self._path(number - self.config.rounds_kept).unlink(missing_ok=True)
             if number >= first:
                 yield self._recent
 
     def _path(self, number: int) -> Path:
-        return self.folder / (f"{number:05d}.npz" if number >= 0 else "held-out.npz")
+        names = {HELD_OUT: "held-out", PLAIN: "plain"}
+        return self.folder / f"{names.get(number, f'{number:05d}')}.npz"
 
     def _ask(self, number: int) -> None:
         if number not in self._made and not self._path(number).is_file():

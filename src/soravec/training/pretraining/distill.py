@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -268,8 +268,3 @@ def log_line(line: Mapping[str, Any], path: Path) -> None:
     logger.info("%s", rounded)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(rounded) + "\n")
-
-
-def describe(config: DistillConfig) -> str:
-    """Return the configuration as one line of JSON."""
-    return json.dumps(asdict(config))

@@ -9,13 +9,14 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from soravec.models.cnn import FrameCnn
 from soravec.models.export import save_model
@@ -23,18 +24,22 @@ from soravec.models.sora import SoraEncoder
 from soravec.runtime.config import CnnConfig, ModelConfig, SamplingConfig, TemporalConfig
 from soravec.runtime.encoder import load
 from soravec.runtime.engine import available_cores
-from soravec.training.pretraining.bank import Bank, BankConfig
+from soravec.runtime.folder import CARD_FILE
+from soravec.runtime.heads import write_head
+from soravec.training.pretraining.bank import Bank, BankConfig, Chunk
 from soravec.training.pretraining.card import write_card
-from soravec.training.pretraining.distill import DistillConfig, Student, describe, distill
+from soravec.training.pretraining.distill import DistillConfig, Student, distill
 from soravec.training.pretraining.measure import choose_weight, measure_motion
 from soravec.training.pretraining.motion import MotionClips, make_clips
-from soravec.training.pretraining.patches import Image, Pyramid, load_photos, split_photos
-from soravec.training.pretraining.projection import (
-    fit_projection,
-    photo_features,
-    set_projection,
-    view_features,
+from soravec.training.pretraining.patches import (
+    Image,
+    Pyramid,
+    load_photos,
+    resize_views,
+    split_photos,
 )
+from soravec.training.pretraining.projection import Answered, fit_projection, set_projection
+from soravec.training.pretraining.tags import fit_tags
 from soravec.training.pretraining.teachers import MobileNets
 from soravec.training.pretraining.temporal import TemporalTraining, train_temporal
 from soravec.types import Frames
@@ -47,10 +52,8 @@ NUM_TARGETS = 2 * BankConfig().components
 NUM_CLASSES = 1001
 APPEARANCE_DIM = 256
 MOTION_DIM = 128
-INPUT_SIZES = (160, 192, 224)
-"""Pixels down and across that are tried; the held-out photographs decide."""
-NUM_VIEWS = 20_000
-"""Views that the projection is fitted to."""
+INPUT_SIZE = DistillConfig().sizes[-1][1]
+"""Pixels down and across that the model reads: those that its training ended with."""
 
 Split = tuple[Sequence[Pyramid], Sequence[Pyramid]]
 
@@ -84,49 +87,85 @@ def main() -> None:
     photos = split_photos(load_photos(args.photos))
     MobileNets(args.teachers)  # what is missing is said before anything starts
     torch.manual_seed(args.seed)
-    student = Student(FrameCnn(CnnConfig(ARCHITECTURE, FEATURE_DIM)), NUM_TARGETS, NUM_CLASSES)
-    config = DistillConfig(rounds=args.rounds, compile=args.compile, seed=args.seed)
+    cnn = CnnConfig(ARCHITECTURE, FEATURE_DIM, height=INPUT_SIZE, width=INPUT_SIZE)
+    student = Student(FrameCnn(cnn), NUM_TARGETS, NUM_CLASSES)
+    plan = DistillConfig(rounds=args.rounds, compile=args.compile, seed=args.seed)
     views = BankConfig(seed=args.seed)
     torch.set_num_threads(max(1, available_cores() - args.makers))
     with Bank(args.photos, args.teachers, args.out / "views", views, args.makers) as bank:
-        distill(student, bank, args.out, config=config, resume=args.resume)
-    torch.set_num_threads(available_cores())
-    figures: dict[str, Any] = {"distillation": describe(config)}
-    encoder = fit_appearance(student.cnn, photos, figures, seed=args.seed)
+        distill(student, bank, args.out, config=plan, resume=args.resume)
+        torch.set_num_threads(available_cores())
+        learn, judge = answered(student, bank.plain()), answered(student, bank.held_out())
+        recent = [
+            answered(student, chunk)
+            for chunks in bank.rounds(plan.rounds - 1, plan.rounds)
+            for chunk in chunks
+        ]
+    figures: dict[str, Any] = {"distillation": asdict(plan)}
+    encoder = fit_appearance(student, learn, judge, figures, seed=args.seed)
     training = TemporalTraining(steps=args.steps, seed=args.seed)
     fit_motion(encoder, photos, args.out, figures, training, moves=args.moves, resume=args.resume)
+    config = save_model(encoder, args.out / "model", card="")
+    head, figures["tags"] = fit_tags(
+        *(
+            (appearance(encoder, said.features), said.logits)
+            for said in (joined([learn, *recent]), judge)
+        ),
+        space_id=config.space_id,
+        temporal=config.temporal,
+        seed=args.seed,
+    )
+    logger.info("tags: %s", figures["tags"])
+    write_head(args.out / "model", head)
     (args.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     card = write_card(figures, len(photos[0]), len(photos[1]))
-    save_model(encoder, args.out / "model", card=card)
+    (args.out / "model" / CARD_FILE).write_text(card, encoding="utf-8")
     logger.info("the model is in %s", args.out / "model")
 
 
+@torch.no_grad()
+def answered(student: Student, chunk: Chunk) -> Answered:
+    """Return what the student's CNN and the teachers say of views."""
+    size = student.cnn.config.height
+    parts = [
+        student.cnn(torch.from_numpy(resize_views(chunk.views[i : i + 64], size))).numpy()
+        for i in range(0, len(chunk.views), 64)
+    ]
+    targets = chunk.maps.mean(axis=(2, 3), dtype=np.float32)
+    return Answered(np.concatenate(parts), targets, chunk.logits.astype(np.float32))
+
+
+def joined(parts: Sequence[Answered]) -> Answered:
+    """Return what was said of several chunks, one after the other."""
+    return Answered(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("features", "targets", "logits")
+        )
+    )
+
+
 def fit_appearance(
-    cnn: FrameCnn, photos: Split, figures: dict[str, Any], *, seed: int
+    student: Student, learn: Answered, held_out: Answered, figures: dict[str, Any], *, seed: int
 ) -> SoraEncoder:
-    """Choose the input size, fit the projection, and return the encoder with an untrained RNN."""
-    best: tuple[float, SoraEncoder] | None = None
-    for size in INPUT_SIZES:
-        cnn.config = replace(cnn.config, height=size, width=size)
-        rng = np.random.default_rng([seed, 1])
-        held_out = photo_features(cnn, photos[1], 40, rng)
-        features = view_features(cnn, photos[0], NUM_VIEWS // len(INPUT_SIZES), rng)
-        projection, scores = fit_projection(features, APPEARANCE_DIM, held_out)
-        figures[f"appearance_{size}"] = {**scores, "strength": projection.strength}
-        logger.info("input %d: %s", size, figures[f"appearance_{size}"])
-        score = max(value for name, value in scores.items() if name.startswith("strength"))
-        if best is not None and score <= best[0]:
-            continue
-        torch.manual_seed(seed)
-        encoder = SoraEncoder(_config(cnn.config), cnn)
-        set_projection(encoder.temporal.projection, projection)  # type: ignore[arg-type]
-        encoder.temporal.feature_mean.copy_(torch.from_numpy(projection.mean))
-        encoder.temporal.feature_scale.copy_(torch.from_numpy(1 / projection.std.clip(1e-4)))
-        best = score, encoder
-    assert best is not None
-    figures["input_size"] = best[1].config.cnn.height
-    cnn.config = best[1].config.cnn
-    return best[1].eval()
+    """Fit the projection, and return the encoder with an untrained RNN."""
+    projection, scores = fit_projection(learn, held_out, APPEARANCE_DIM)
+    figures["projection"] = {"chosen": projection.name, "scores": scores}
+    logger.info("projection: %s", figures["projection"])
+    torch.manual_seed(seed)
+    encoder = SoraEncoder(_config(student.cnn.config), student.cnn)
+    set_projection(encoder.temporal.projection, projection)  # type: ignore[arg-type]
+    encoder.temporal.feature_mean.copy_(torch.from_numpy(projection.mean))
+    encoder.temporal.feature_scale.copy_(torch.from_numpy(1 / projection.std.clip(1e-4)))
+    return encoder.eval()
+
+
+@torch.no_grad()
+def appearance(encoder: SoraEncoder, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the appearance (N, A), unit length, of features (N, C)."""
+    looks = F.normalize(torch.from_numpy(features), dim=-1)
+    projected: torch.Tensor = encoder.temporal.projection(looks)
+    return F.normalize(projected, dim=-1).numpy()
 
 
 def fit_motion(

@@ -8,63 +8,103 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from soravec.models.cnn import FrameCnn
-from soravec.training.pretraining.patches import Pyramid, resize_views, sample_patches
+from soravec.runtime.vectors import normalise
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+RIDGE = 1e-3
+"""Penalty of the regression on the teachers, as a share of the mean variance of a feature."""
+
+Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
     """`(features - mean) @ matrix.T`, for features of unit length."""
 
-    matrix: NDArray[np.float64]
+    matrix: Float
     """(A, C)."""
-    mean: NDArray[np.float64]
+    mean: Float
     """(C,)."""
-    std: NDArray[np.float64]
+    std: Float
     """(C,) deviation of each feature, which the RNN's input is scaled by."""
-    strength: float
-    """0 keeps the variances of the components, 1 makes them equal."""
+    name: str
+    """Which of those that were tried it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the CNN and the teachers say of views."""
+
+    features: NDArray[np.float32]
+    """(N, C)."""
+    targets: NDArray[np.float32]
+    """(N, P) of the teachers' maps, the mean over the cells."""
+    logits: NDArray[np.float32]
+    """(N, K)."""
 
 
 def fit_projection(
-    features: NDArray[np.float32],
-    dim: int,
-    held_out: tuple[NDArray[np.float32], NDArray[np.int64]],
+    learn: Answered, held_out: Answered, dim: int
 ) -> tuple[Projection, dict[str, float]]:
-    """Return the projection onto `dim` components, and what was measured for each strength.
+    """Return the best projection onto `dim` numbers, and the score of each that was tried.
 
-    Whitening divides a component by `(variance + floor) ** (strength / 2)`, the floor being the
-    mean variance of the components left out, so that noise is not blown up. The strength is the one
-    of the best mean average precision in finding other views of the same held-out photograph.
+    Tried are principal components of the features, and of what a linear regression on the features
+    says of the teachers' targets (`said`), each partly whitened: a component is divided by
+    `(variance + floor) ** (strength / 2)`, the floor being the mean variance of the components left
+    out, so that noise is not blown up. The score is how like the cosines of held-out views are to
+    those of the teachers.
 
     Args:
-        features: (N, C) of training views.
+        learn: Of views to fit to.
+        held_out: Of views to choose by.
         dim: Length A.
-        held_out: Features (M, C) of held-out views and the photograph (M,) each shows.
     """
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-    mean, std = unit.mean(0, dtype=np.float64), unit.std(0, dtype=np.float64)
-    variance, vectors = np.linalg.eigh(np.cov(unit - mean, rowvar=False, dtype=np.float64))
-    variance, vectors = variance[::-1].clip(0), vectors[:, ::-1]
-    floor = variance[dim:].mean() if len(variance) > dim else 1e-12
-    scores: dict[str, float] = {"unprojected": mean_average_precision(held_out[0], held_out[1])}
-    fitted = []
-    for strength in STRENGTHS:
-        matrix = vectors[:, :dim].T / (variance[:dim, None] + floor) ** (strength / 2)
-        matrix /= np.linalg.norm(matrix, axis=1).mean()  # of no effect after normalisation
-        projection = Projection(matrix, mean, std, strength)
-        projected = project(held_out[0], projection)
-        scores[f"strength_{strength}"] = mean_average_precision(projected, held_out[1])
-        fitted.append((scores[f"strength_{strength}"], projection))
-    return max(fitted, key=lambda pair: pair[0])[1], scores
+    unit = normalise(learn.features.astype(np.float64))
+    mean, std = unit.mean(axis=0), unit.std(axis=0)
+    centred = unit - mean
+    covariance = centred.T @ centred / len(centred)
+    said = regression(covariance, centred.T @ learn.targets / len(centred))  # (C, P)
+    taught = centre(held_out.targets)
+    scores, fitted = {}, []
+    for name, basis in (("features", np.eye(len(mean))), ("said", said)):
+        variance, vectors = np.linalg.eigh(basis.T @ covariance @ basis)
+        variance, vectors = variance[::-1].clip(0), vectors[:, ::-1]
+        floor = variance[dim:].mean() if len(variance) > dim else 1e-12
+        for strength in STRENGTHS:
+            matrix = (basis @ vectors[:, :dim]).T
+            matrix /= (variance[:dim, None] + floor) ** (strength / 2)
+            matrix /= np.linalg.norm(matrix, axis=1).mean()  # of no effect after normalisation
+            projection = Projection(matrix, mean, std, f"{name}, whitened {strength:g}")
+            scores[projection.name] = same_geometry(project(held_out.features, projection), taught)
+            fitted.append(projection)
+    return max(fitted, key=lambda one: scores[one.name]), scores
 
 
-def project(features: NDArray[np.float32], projection: Projection) -> NDArray[np.float64]:
+def regression(covariance: Float, shared: Float) -> Float:
+    """Return the coefficients (C, P) of a ridge regression from (C, C) and (C, P) covariances."""
+    penalty = RIDGE * np.trace(covariance) / len(covariance)
+    found: Float = np.linalg.solve(covariance + penalty * np.eye(len(covariance)), shared)
+    return found
+
+
+def project(features: NDArray[np.float32], projection: Projection) -> Float:
     """Return (N, A) projections of the unit-length features (N, C), not yet normalised."""
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    unit = normalise(features.astype(np.float64))
     return np.asarray((unit - projection.mean) @ projection.matrix.T)
+
+
+def centre(vectors: NDArray[np.float32]) -> Float:
+    """Return vectors (N, D) less their mean."""
+    return vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+
+
+def same_geometry(first: Float, second: Float) -> float:
+    """Return the correlation of the cosines between rows of (N, A) with those of (N, B)."""
+    pairs = np.triu_indices(len(first), 1)
+    first, second = normalise(first), normalise(second)
+    one, other = (first @ first.T)[pairs], (second @ second.T)[pairs]
+    shared = np.mean((one - one.mean()) * (other - other.mean()))
+    return float(shared / (one.std() * other.std()))
 
 
 def set_projection(layer: nn.Linear, projection: Projection) -> None:
@@ -74,34 +114,16 @@ def set_projection(layer: nn.Linear, projection: Projection) -> None:
         layer.bias.copy_(torch.from_numpy(-projection.matrix @ projection.mean))
 
 
-def view_features(
-    cnn: FrameCnn, photos: Sequence[Pyramid], num: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Return features (num, C) of `num` unmixed views of random photographs."""
-    size = (cnn.config.height, cnn.config.width)
-    parts = []
-    with torch.no_grad():
-        for start in range(0, num, 64):
-            views = sample_patches(photos, min(64, num - start), size[0], rng, mix=False)
-            parts.append(cnn(torch.from_numpy(resize_views(views, size[1]))).numpy())
-    return np.concatenate(parts)
-
-
-def photo_features(
-    cnn: FrameCnn, photos: Sequence[Pyramid], views_each: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return features of `views_each` views of every photograph, and the number of each one's."""
-    features = [view_features(cnn, [photo], views_each, rng) for photo in photos]
-    return np.concatenate(features), np.repeat(np.arange(len(photos)), views_each)
-
-
-def mean_average_precision(vectors: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+def mean_average_precision(
+    vectors: NDArray[np.floating], labels: NDArray[np.int64] | Sequence[int]
+) -> float:
     """Return the mean over all rows of the average precision of finding rows of the same label.
 
     Args:
         vectors: (N, D), compared by cosine.
         labels: (N,).
     """
+    labels = np.asarray(labels)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosines = unit @ unit.T
     np.fill_diagonal(cosines, -np.inf)
