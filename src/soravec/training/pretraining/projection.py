@@ -83,19 +83,20 @@ def fit_projection(
 def regression(covariance: Float, shared: Float) -> Float:
     """Return the coefficients (C, P) of a ridge regression from (C, C) and (C, P) covariances."""
     penalty = RIDGE * np.trace(covariance) / len(covariance)
-    found: Float = np.linalg.solve(covariance + penalty * np.eye(len(covariance)), shared)
-    return found
+    solved = np.linalg.solve(covariance + penalty * np.eye(len(covariance)), shared)
+    return np.asarray(solved, np.float64)
 
 
 def project(features: NDArray[np.float32], projection: Projection) -> Float:
     """Return (N, A) projections of the unit-length features (N, C), not yet normalised."""
     unit = normalise(features.astype(np.float64))
-    return np.asarray((unit - projection.mean) @ projection.matrix.T)
+    return np.asarray((unit - projection.mean) @ projection.matrix.T, np.float64)
 
 
 def centre(vectors: NDArray[np.float32]) -> Float:
     """Return vectors (N, D) less their mean."""
-    return vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    wide = vectors.astype(np.float64)
+    return np.asarray(wide - wide.mean(axis=0), np.float64)
 
 
 def same_geometry(first: Float, second: Float) -> float:
