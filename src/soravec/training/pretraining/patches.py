@@ -20,6 +20,10 @@ Pyramid = Sequence[Image]
 LUMA = np.array([0.299, 0.587, 0.114])
 MIXED_SHARE = 0.25
 COLLAGE_SHARE = 0.25
+DIFFERENCE_SHARE = 0.125
+"""How many views show what moved between two pictures, as a CNN with `motion: difference` sees."""
+DIFFERENCE_GAIN = 4.0
+GREY = 127.5
 
 
 def load_photos(folder: Path) -> dict[str, Pyramid]:
@@ -54,11 +58,17 @@ def sample_patches(
         num: How many views.
         size: Pixels down and across.
         rng: Source of all choices.
-        mix: Blend some views with others, or paste shapes of others into them.
+        mix: Blend some views with others, paste shapes of others into them, and show of some only
+            what moved.
     """
     views = np.empty((num, size, size, 3), np.uint8)
     for i in range(num):
-        views[i] = cut_view(photos[int(rng.integers(len(photos)))], size, rng)
+        photo = photos[int(rng.integers(len(photos)))]
+        if mix and rng.random() < DIFFERENCE_SHARE:
+            other = photos[int(rng.integers(len(photos)))]
+            views[i] = difference_view(photo, other, size, rng)
+        else:
+            views[i] = cut_view(photo, size, rng)
     if not mix:
         return views
     partners = rng.permutation(num)
@@ -86,6 +96,41 @@ def resize_views(views: Image, size: int) -> Image:
 
 def cut_view(photo: Pyramid, size: int, rng: np.random.Generator) -> Image:
     """Return one view (size, size, 3): a turned, stretched, recoloured cut of a photograph."""
+    cut = _draw_cut(photo, size, rng)
+    return recolour(degrade(warp(photo, *cut, (size, size)), rng), rng)
+
+
+def difference_view(photo: Pyramid, other: Pyramid, size: int, rng: np.random.Generator) -> Image:
+    """Return how two pictures (size, size, 3) differ that were taken one after the other.
+
+    The camera moves over one photograph, or stands still; one or two things that look like the
+    other photograph move before it. The difference is stretched about grey, as `FrameCnn` does it.
+    """
+    centre, scale, angle = _draw_cut(photo, size, rng)
+    pace = np.exp(rng.uniform(np.log(0.002), np.log(0.06))) if rng.random() < 0.5 else 0.0
+    step = rng.normal(0, pace, 2) * size * np.abs(scale)
+    zoom, turn = np.exp(rng.normal(0, 0.3 * pace)), rng.normal(0, 0.3 * pace)
+    later = (centre[0] + step[0], centre[1] + step[1]), (scale[0] * zoom, scale[1] * zoom)
+    pictures = [
+        warp(photo, centre, scale, angle, (size, size)),
+        warp(photo, *later, angle + turn, (size, size)),
+    ]
+    for _ in range(rng.integers(0 if pace else 1, 3)):
+        thing = warp(other, *_draw_cut(other, size, rng), (size, size))
+        mask = _shape_mask(size, rng)[..., None]
+        jump = np.round(rng.normal(0, 0.04, 2) * size).astype(int)
+        pictures[0] = np.where(mask > 0, thing, pictures[0])
+        moved = np.roll(mask, tuple(jump), axis=(0, 1)), np.roll(thing, tuple(jump), axis=(0, 1))
+        pictures[1] = np.where(moved[0] > 0, moved[1], pictures[1])
+    change = pictures[1].astype(np.float32) - pictures[0]
+    change += rng.normal(0, rng.uniform(0, 3), (size, size, 1)).astype(np.float32)
+    return np.clip(GREY + DIFFERENCE_GAIN * change / 2, 0, 255).astype(np.uint8)
+
+
+def _draw_cut(
+    photo: Pyramid, size: int, rng: np.random.Generator
+) -> tuple[tuple[float, float], tuple[float, float], float]:
+    """Return centre, scale and angle, as `warp` takes them, of a random cut of a photograph."""
     height, width = photo[0].shape[:2]
     area = np.exp(rng.uniform(np.log(0.02), 0.0)) * height * width
     aspect = np.exp(rng.uniform(-0.45, 0.6))
@@ -94,8 +139,7 @@ def cut_view(photo: Pyramid, size: int, rng: np.random.Generator) -> Image:
     y = rng.uniform(cut_h / 2, height - cut_h / 2)
     angle = np.deg2rad(rng.normal(0, 12)) if rng.random() < 0.7 else 0.0
     flip = -1 if rng.random() < 0.5 else 1
-    view = warp(photo, (x, y), (flip * cut_w / size, cut_h / size), angle, (size, size))
-    return recolour(degrade(view, rng), rng)
+    return (x, y), (flip * cut_w / size, cut_h / size), angle
 
 
 def warp(
