@@ -298,15 +298,20 @@ def test_every_class_has_names_in_two_languages():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_clip_moves_unless_it_is_still(photos, kind):
     rng = np.random.default_rng(3)
-    frames, seconds = render(make_move(rng, kind), (photos["00.png"], photos["01.png"]), 32, rng)
-    assert frames.shape == (STEPS, 32, 32, 3)
+    pair = photos["00.png"], photos["01.png"]
+    frames, earlier, seconds = render(make_move(rng, kind), pair, 32, rng)
+    assert frames.shape == earlier.shape == (STEPS, 32, 32, 3)
     assert (np.diff(seconds) > 0).all()
+    at_once = np.abs(frames.astype(int) - earlier).mean()
+    assert (at_once == 0) == (kind == "still")
+    assert at_once < np.abs(frames.astype(int) - frames[0]).mean() or kind == "still"
     change = np.abs(np.diff(frames.astype(int), axis=0)).max()
     assert (change == 0) == (kind == "still")
 
 
 def clips_of_colour(photos, num):
-    def extract(frames):
+    def extract(frames, earlier):
+        assert frames.shape == earlier.shape
         small = frames.reshape(len(frames), 4, 8, 4, 8, 3).mean(axis=(2, 4))
         return small.reshape(len(frames), -1).astype(np.float32)
 

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from soravec.training.pretraining.patches import LUMA, Image, Pyramid, warp
 
-Extractor = Callable[[Image], NDArray[np.float32]]
+Extractor = Callable[[Image, Image], NDArray[np.float32]]
+"""Takes frames (T, H, W, 3) and those just before them, gives features (T, C)."""
 
 KINDS = ("still", "pan", "zoom_in", "zoom_out", "turn", "shake", "objects", "mixed")
 STEPS = 32
+FRAME_SECONDS = 0.04
+"""How long before a frame the picture is shown that it is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class MotionClips:
     """Frame features of generated clips: N moves, each seen V times, at T instants."""
 
     features: NDArray[np.float16]
-    """(N, V, T, C): views 0 and 1 are over the same photograph, view 2 is over another."""
+    """(N, V, T, C) of frames and of their differences: views 0 and 1 are over the same photograph,
+    view 2 is over another."""
     seconds: NDArray[np.float32]
     """(N, V, T)."""
     kind: NDArray[np.int64]
@@ -88,8 +92,8 @@ def make_move(rng: np.random.Generator, kind: str) -> Move:
 
 def render(
     move: Move, photos: tuple[Pyramid, Pyramid], size: int, rng: np.random.Generator
-) -> tuple[Image, NDArray[np.float32]]:
-    """Return frames (STEPS, size, size, 3) uint8 and their seconds (STEPS,).
+) -> tuple[Image, Image, NDArray[np.float32]]:
+    """Return frames (STEPS, size, size, 3) uint8, those just before them, and seconds (STEPS,).
 
     Args:
         move: What happens.
@@ -99,25 +103,48 @@ def render(
     """
     steps = np.arange(STEPS) + rng.uniform(-0.35, 0.35, STEPS)
     seconds = np.sort(steps.clip(0) / STEPS * move.seconds).astype(np.float32)
-    course = move.seconds * (seconds / move.seconds) ** move.pace
-    tremor_rng = np.random.default_rng(move.seed)
-    phases, rates = tremor_rng.uniform(0, 6.28, (2, 3, 1)), tremor_rng.uniform(6, 25, (2, 3, 1))
-    tremor = move.shake * np.sin(rates * seconds + phases).mean(1)  # (2, STEPS)
     height, width = photos[0][0].shape[:2]
-    view = min(height, width) * rng.uniform(0.35, 0.55) * np.exp(-move.zoom * move.seconds / 2)
-    middle = np.array([width, height]) * rng.uniform(0.4, 0.6, 2)
-    colour = _colour(rng)
-    frames = np.empty((STEPS, size, size, 3), np.uint8)
-    for i, moment in enumerate(course):
-        offset = np.array(move.velocity) * (moment - move.seconds / 2) + tremor[:, i]
-        span = view * np.exp(move.zoom * moment)
-        centre = middle + offset * view
-        scale = (span / size, span / size)
-        frame = warp(photos[0], (centre[0], centre[1]), scale, move.spin * moment, (size, size))
+    scene = _Scene(
+        move=move,
+        photos=photos,
+        size=size,
+        view=min(height, width) * rng.uniform(0.35, 0.55) * np.exp(-move.zoom * move.seconds / 2),
+        middle=np.array([width, height]) * rng.uniform(0.4, 0.6, 2),
+        colour=_colour(rng),
+    )
+    frames = np.stack([scene.at(second) for second in seconds])
+    earlier = np.maximum(seconds - FRAME_SECONDS, 0)
+    return frames, np.stack([scene.at(second) for second in earlier]), seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """A move over a photograph: a picture for every instant."""
+
+    move: Move
+    photos: tuple[Pyramid, Pyramid]
+    size: int
+    view: float
+    """Pixels of the photograph across the picture, before any zoom."""
+    middle: NDArray[np.float64]
+    """x and y in the photograph about which the camera moves."""
+    colour: NDArray[np.float64]
+
+    def at(self, second: float) -> Image:
+        """Return the picture (size, size, 3) of an instant."""
+        move, size = self.move, self.size
+        moment = move.seconds * (second / move.seconds) ** move.pace
+        rng = np.random.default_rng(move.seed)
+        phases, rates = rng.uniform(0, 6.28, (2, 3)), rng.uniform(6, 25, (2, 3))
+        tremor = move.shake * np.sin(rates * second + phases).mean(axis=-1)  # (2,)
+        offset = np.array(move.velocity) * (moment - move.seconds / 2) + tremor
+        span = self.view * np.exp(move.zoom * moment)
+        centre = self.middle + offset * self.view
+        place = (centre[0], centre[1]), (span / size, span / size), move.spin * moment
+        picture = warp(self.photos[0], *place, (size, size))
         for thing in move.objects:
-            _paste(frame, photos[1], thing, moment)
-        frames[i] = cv2.transform(frame, colour)
-    return frames, seconds
+            _paste(picture, self.photos[1], thing, moment)
+        return np.asarray(cv2.transform(picture, self.colour), np.uint8)
 
 
 def make_clips(
@@ -128,7 +155,7 @@ def make_clips(
     Args:
         photos: What the camera moves over.
         num: Moves; kinds in turn, photographs in turn.
-        extract: Frames (T, size, size, 3) to features (T, C).
+        extract: Frames to features.
         size: Pixels down and across.
         seed: Of all choices.
     """
@@ -142,8 +169,8 @@ def make_clips(
         views = []
         for photo in (first, first, other):
             pair = (photos[photo], photos[int(rng.integers(len(photos)))])
-            frames, seconds = render(move, pair, size, rng)
-            views.append((extract(frames).astype(np.float16), seconds))
+            frames, earlier, seconds = render(move, pair, size, rng)
+            views.append((extract(frames, earlier).astype(np.float16), seconds))
         features.append(np.stack([view for view, _ in views]))
         times.append(np.stack([seconds for _, seconds in views]))
         kinds.append(kind)

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from soravec.models.cnn import FrameCnn
 from soravec.models.export import save_model
 from soravec.models.sora import SoraEncoder
+from soravec.models.temporal import TemporalModel
 from soravec.runtime.config import CnnConfig, ModelConfig, SamplingConfig, TemporalConfig
 from soravec.runtime.encoder import load
 from soravec.runtime.engine import available_cores
@@ -32,6 +33,7 @@ from soravec.training.pretraining.distill import DistillConfig, Student, distill
 from soravec.training.pretraining.measure import choose_weight, measure_motion
 from soravec.training.pretraining.motion import MotionClips, make_clips
 from soravec.training.pretraining.patches import (
+    DIFFERENCE_GAIN,
     Image,
     Pyramid,
     load_photos,
@@ -52,6 +54,7 @@ NUM_TARGETS = 2 * BankConfig().components
 NUM_CLASSES = 1001
 APPEARANCE_DIM = 256
 MOTION_DIM = 128
+HIDDEN_DIM = 128
 INPUT_SIZE = DistillConfig().sizes[-1][1]
 """Pixels down and across that the model reads: those that its training ended with."""
 
@@ -78,7 +81,7 @@ def main() -> None:
         help="fuse operations by a C++ compiler",
     )
     parser.add_argument("--moves", type=int, default=1600, help="generated clips for the RNN")
-    parser.add_argument("--steps", type=int, default=1400, help="updates of the RNN")
+    parser.add_argument("--steps", type=int, default=3000, help="updates of the RNN")
     parser.add_argument("--seed", type=int, default=0, help="of everything")
     parser.add_argument("--resume", action="store_true", help="go on where the last run stopped")
     args = parser.parse_args()
@@ -153,11 +156,24 @@ def fit_appearance(
     figures["projection"] = {"chosen": projection.name, "scores": scores}
     logger.info("projection: %s", figures["projection"])
     torch.manual_seed(seed)
-    encoder = SoraEncoder(_config(student.cnn.config), student.cnn)
+    cnn = replace(
+        student.cnn.config,
+        motion="difference",
+        feature_dim=2 * FEATURE_DIM,
+        num_looks=FEATURE_DIM,
+        motion_gain=DIFFERENCE_GAIN,
+    )
+    encoder = SoraEncoder(_config(cnn), FrameCnn(cnn, student.cnn.network))
     set_projection(encoder.temporal.projection, projection)  # type: ignore[arg-type]
-    encoder.temporal.feature_mean.copy_(torch.from_numpy(projection.mean))
-    encoder.temporal.feature_scale.copy_(torch.from_numpy(1 / projection.std.clip(1e-4)))
     return encoder.eval()
+
+
+@torch.no_grad()
+def fit_scales(temporal: TemporalModel, clips: MotionClips) -> None:
+    """Set mean and scale of what the RNN reads by generated clips."""
+    seen = temporal.normalise(torch.from_numpy(clips.features).float().flatten(0, 2))
+    temporal.feature_mean.copy_(seen.mean(dim=0))
+    temporal.feature_scale.copy_(1 / seen.std(dim=0).clamp(min=1e-4))
 
 
 @torch.no_grad()
@@ -183,6 +199,7 @@ def fit_motion(
     judge = cached_clips(
         encoder, photos[1], max(moves // 8, 64), out / "held.npz", training.seed + 1, resume=resume
     )
+    fit_scales(encoder.temporal, learn)
     figures["motion_untrained"] = measure_motion(encoder.temporal, judge)
     history = train_temporal(encoder.temporal, learn, out, config=training, resume=resume)
     weight, weights = choose_weight(encoder.temporal, judge)
@@ -221,8 +238,8 @@ def cached_clips(
     reader = load(folder)
     size = encoder.config.cnn.height
 
-    def extract(frames: Image) -> NDArray[np.float32]:
-        return reader.features(Frames(frames, np.zeros(len(frames)))).astype(np.float32)
+    def extract(frames: Image, earlier: Image) -> NDArray[np.float32]:
+        return reader.features(Frames(frames, np.zeros(len(frames)), earlier)).astype(np.float32)
 
     clips = make_clips(photos, num, extract, size, seed=seed)
     np.savez(
@@ -242,7 +259,7 @@ def _config(cnn: CnnConfig) -> ModelConfig:
     return ModelConfig(
         name="sora-mini",
         cnn=cnn,
-        temporal=TemporalConfig(appearance_dim=APPEARANCE_DIM, motion_dim=MOTION_DIM),
+        temporal=TemporalConfig(APPEARANCE_DIM, MOTION_DIM, hidden_dim=HIDDEN_DIM),
         sampling=SamplingConfig(),
         description="Small CNN and GRU, distilled on 111 photographs; works offline",
         licence="Apache-2.0",

@@ -2,6 +2,8 @@
 
 Two views of one move must read alike, unlike other moves over the same photograph and unlike the
 same frames backwards, shuffled or standing still. So the reading has to tell the order of frames.
+From it the next change, and the statistics of the whole, must be told: so it forgets no more than
+statistics do.
 """
 
 import time
@@ -15,11 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from soravec.models.pooling import temporal_statistics
 from soravec.models.rnn import LONGEST_SECONDS, SHORTEST_SECONDS
 from soravec.models.temporal import Reading, TemporalModel
 from soravec.training.losses import contrast_loss, prediction_loss
 from soravec.training.pretraining.distill import log_line, schedule
 from soravec.training.pretraining.motion import KINDS, MotionClips
+
+SCALE = 16.0
+"""Of the unit vector before the statistics are told from it."""
 
 Series = tuple[Tensor, Tensor, Tensor]
 """Features (B, T, C), elapsed seconds (B, T) and mask (B, T)."""
@@ -45,6 +51,8 @@ class TemporalTraining:
     """Share of batches whose second view is over another photograph."""
     prediction_weight: float = 0.2
     """Weight of predicting the next frame's features beside the contrast."""
+    statistics_weight: float = 0.5
+    """Weight of telling the segment's statistics over time."""
     drop: float = 0.1
     """Share of frames that are lost."""
     log_every: int = 50
@@ -65,7 +73,9 @@ class MotionObjective(nn.Module):
         super().__init__()
         self.model = model
         self.config = config
-        self.predict = nn.Linear(model.config.motion_dim + 1, len(model.feature_mean))
+        dim = model.num_read
+        self.predict = nn.Linear(model.config.motion_dim + 1, dim)
+        self.tell = nn.Linear(model.config.motion_dim, 3 * dim)
 
     def forward(self, series: Series, moving: Tensor) -> dict[str, Tensor]:
         """Return the losses of five views of B clips.
@@ -82,19 +92,25 @@ class MotionObjective(nn.Module):
         contrast = contrast_loss(first, second, negatives, self.config.temperature)
         true = 2 * len(moving)  # only the two true views are predicted
         features, elapsed, mask = (tensor[:true] for tensor in series)
-        error = self.prediction_error(reading[:true], features, elapsed, mask)
-        total = contrast + self.config.prediction_weight * error
-        return {"loss": total, "contrast": contrast, "prediction": error}
+        seen = self.model.standardise(features, mask)  # (2 B, T, R)
+        error = self.prediction_error(reading[:true], seen, elapsed, mask)
+        told = self.tell(SCALE * read.motion[:true])
+        statistics = F.mse_loss(told, temporal_statistics(seen, mask))
+        total = (
+            contrast
+            + self.config.prediction_weight * error
+            + self.config.statistics_weight * statistics
+        )
+        losses = {"loss": total, "contrast": contrast}
+        return {**losses, "prediction": error, "statistics": statistics}
 
     def prediction_error(
-        self, reading: Tensor, features: Tensor, elapsed: Tensor, mask: Tensor
+        self, reading: Tensor, seen: Tensor, elapsed: Tensor, mask: Tensor
     ) -> Tensor:
         """Return the error of predicting each change from the reading and how far off it is."""
         when = elapsed[:, 1:].clamp(SHORTEST_SECONDS, LONGEST_SECONDS).log().unsqueeze(-1)
-        predicted = self.predict(torch.cat([reading[:, :-1], when], dim=-1))  # (B, T - 1, C)
-        unit = F.normalize(features, dim=-1)
-        change = unit.diff(dim=1) * self.model.feature_scale  # (B, T - 1, C)
-        return prediction_loss(predicted, change, mask[:, 1:])
+        predicted = self.predict(torch.cat([reading[:, :-1], when], dim=-1))  # (B, T - 1, R)
+        return prediction_loss(predicted, seen.diff(dim=1), mask[:, 1:])
 
 
 def train_temporal(
