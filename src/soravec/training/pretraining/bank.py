@@ -1,10 +1,11 @@
 """The views that are learned from, and what the teachers say of them, made ahead in processes."""
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import cv2
@@ -256,11 +257,20 @@ _makers: list[Maker] = []
 
 def _start(photos: Path, teachers: Path, folder: Path, config: BankConfig) -> None:
     """Prepare a process that makes chunks."""
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     os.nice(5)
     cv2.setNumThreads(1)
     maker = Maker(split_photos(load_photos(photos)), MobileNets(teachers, 1), config)
     maker.fit(folder / TARGETS_FILE)
     _makers.append(maker)
+
+
+def _leave_with_parent() -> None:
+    """End this process when the one that trains is gone, killed even."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _make(number: int, path: Path) -> None:
