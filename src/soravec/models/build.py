@@ -120,6 +120,6 @@ Made by `soravec models build --cnn {cnn}`: {origin}.
   says.
 - Appearance is the network's own embedding, {config.feature_dim} numbers, unprojected.
 - The RNN is untrained, so motion has no weight (`motion_weight` is 0).
-- Nothing was measured: `benchmarks/retrieval.py --model DIR` compares it with others.
+- Nothing was measured: `benchmarks/representation.py --model DIR` compares it with others.
 - Licence and training data are those of the network's weights: see its page in timm.
 """

@@ -1,6 +1,5 @@
 """The model card of `sora-mini`, from what was measured while it was made."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,31 +12,24 @@ def write_card(figures: Mapping[str, Any], num_photos: int, num_held_out: int) -
         num_photos: Photographs trained on.
         num_held_out: Photographs held out.
     """
-    motion = figures["motion"]
+    motion, tags, how = figures["motion"], figures["tags"], figures["distillation"]
+    last = figures["distilled"]
     weights, used = figures["weights"], figures["motion_weight"]
-    size = figures["input_size"]
-    distillation = json.loads(figures["distillation"])
-    looks = figures[f"appearance_{size}"]
-    tried = ", ".join(
-        f"{key.removeprefix('appearance_')} px: "
-        f"{max(v for k, v in value.items() if k.startswith('strength_')):.3f}"
-        for key, value in figures.items()
-        if key.startswith("appearance_")
-    )
+    projection = figures["projection"]
+    sizes = ", ".join(str(size) for _, size in how["sizes"])
     return f"""# sora-mini
 
-The encoder that comes with Soravec: a MobileNetV3-small (timm's `mobilenetv3_small_100`, 576
-features per frame, {size}x{size} pixels, the whole picture) and a GRU of 256, whose reading is the
-motion part of the vector. Appearance 256 numbers, motion 128. Trained from scratch, in an hour or
-two on two CPU cores: a first honest version, not a strong one.
+The encoder that comes with Soravec: a MobileNetV3-small (timm's `mobilenetv3_small_100`, 576 features
+of each frame and 576 of its difference to the picture before it, {how["sizes"][-1][1]}x{how["sizes"][-1][1]} pixels, the whole
+picture) and a GRU of 128, whose reading is the motion part of the vector. Appearance 256 numbers,
+motion 128. A head of 1,000 tags, named in English and Chinese. Trained from scratch.
 
 ## Data
 
 - **Photographs**: {num_photos + num_held_out} under free licences (CLIC 2025 set, Unsplash License; Kodak
   PhotoCD, unrestricted use; PDImages, CC0 1.0), {num_held_out} of them held out to choose settings by.
-- **Teachers**, whose outputs it learned to match: MobileNetV1 1.0/224 (embedding) and MobileNetV2
-  1.0/224 (classes), trained on ImageNet by others, 8-bit TFLite, Apache-2.0
-  (files and hashes: docs/training.md).
+- **Teachers**, whose outputs it learned to match: MobileNetV1 1.0/224 and MobileNetV2 1.0/224, trained
+  on ImageNet by others, 8-bit TFLite, Apache-2.0 (files and hashes: docs/pretraining.md).
 - **Video**: none. Camera and object motion were generated over the photographs.
 
 No video, no label and no face data set was trained on. Nothing was tuned on the video that it is
@@ -45,16 +37,20 @@ measured on.
 
 ## Training
 
-`make pretrain PHOTOS=DIR TEACHERS=DIR`, seed {distillation["seed"]}, {distillation["minutes"]:g} minutes for the CNN and
-{motion["steps"]} updates for the GRU, on two CPU cores.
+`make pretrain PHOTOS=DIR TEACHERS=DIR`, seed {how["seed"]}; docs/pretraining.md has the log of what was tried.
 
-1. *CNN*: function matching on strongly varied and mixed views of the photographs (Beyer et al. 2022;
-   Asano and Saeed 2023).
-2. *Projection*: principal components of frame features, whitened with strength {looks["strength"]:g}. The
-   input size was chosen by finding other views of held-out photographs (mAP {tried}).
+1. *CNN*: function matching on strongly varied and mixed views of the photographs, an eighth of them
+   differences of two moments (Beyer et al. 2022; Asano and Saeed 2023): the teachers' last feature maps,
+   cell by cell, and the classes. {how["rounds"] * how["steps"]:,} updates of {how["batch"]} views at {sizes} pixels, in {last["minutes"] / 60:.1f} hours.
+   On held-out photographs the cosine with the teachers' embeddings is {1 - last["held_out_embedding"]:.2f}, and the first class
+   is theirs in {last["held_out_agreement"]:.0%}.
+2. *Projection*: {projection["chosen"]}; chosen among {len(projection["scores"])} by the correlation of its cosines with
+   the teachers' ({max(projection["scores"].values()):.2f}) on held-out photographs.
 3. *GRU*: InfoNCE between views of one move at 1 to 10 frames/s, against the same view backwards,
-   shuffled and still, on {motion["moves"]} generated moves; and prediction of the next change by mean
-   squared error. Loss {motion["first_loss"]:.2f} to {motion["last_loss"]:.2f}.
+   shuffled and still, on {motion["moves"]} generated moves; prediction of the next change, and telling the
+   statistics over time, by mean squared error. {motion["steps"]} updates, loss {motion["first_loss"]:.2f} to {motion["last_loss"]:.2f}.
+4. *Tags*: MobileNetV2's classes, told from the appearance; on held-out photographs the likeliest is
+   among the teacher's best three in {tags["among_best"]:.0%}. Shown above a probability of {tags["least"]:.2f}.
 
 ## What it scores
 
@@ -72,18 +68,18 @@ On {motion["held_out_moves"]} generated moves over held-out photographs:
 choice of frames moves a figure by about 0.06. Where the trained GRU is no better than the untrained
 one, training has taught it nothing that holds for new photographs.
 
-The weight of motion, {figures["motion_weight"]:g}, served best, on those clips, to find both the same clip (mAP
+The weight of motion, {used:g}, served best, on those clips, to find both the same clip (mAP
 {weights[f"clip_map_w{used}"]:.3f}; {weights["clip_map_w0.0"]:.3f} without motion) and the same photograph ({weights[f"photo_map_w{used}"]:.3f};
-{weights["photo_map_w0.0"]:.3f}). On real video, `benchmarks/retrieval.py` prints its figures beside
-ImageNet CNNs; those of the release stand in the README.
+{weights["photo_map_w0.0"]:.3f}). Real video: `benchmarks/representation.py`, `copies.py` and `tags.py`; the
+figures of the release stand in docs/pretraining.md and the README.
 
 ## Limits
 
 It has seen 111 photographs through the eyes of two small networks: it finds *this* place, scene or
-clip again, and groups broadly similar pictures; it does not name things, tell people apart, or read
-text. Medical and aerial pictures, drawings and screens were hardly in its material; some of the
-photographs show people.
-Motion is the camera's and that of simple shapes, not of people.
+clip again, and groups similar pictures; a tag is a guess of a small network's pupil. It does not tell
+people apart, or read text. Medical and aerial pictures, drawings and screens were hardly in its
+material; some of the photographs show people. Motion is the camera's and that of simple shapes, not of
+people.
 
 ## Licence
 

@@ -104,7 +104,8 @@ def main() -> None:
             for chunks in bank.rounds(plan.rounds - 1, plan.rounds)
             for chunk in chunks
         ]
-    figures: dict[str, Any] = {"distillation": asdict(plan)}
+    log = (args.out / "distill.jsonl").read_text(encoding="utf-8").splitlines()
+    figures: dict[str, Any] = {"distillation": asdict(plan), "distilled": json.loads(log[-1])}
     encoder = fit_appearance(student, learn, judge, figures, seed=args.seed)
     training = TemporalTraining(steps=args.steps, seed=args.seed)
     fit_motion(encoder, photos, args.out, figures, training, moves=args.moves, resume=args.resume)
