@@ -244,6 +244,8 @@ class Classification:
     """(K,) float32: probabilities, or the targets; the mean over segments, weighted by duration."""
     segments: tuple[ClassifiedSegment, ...]
     """At least one, in order of time."""
+    least: float = 0.0
+    """A class of a lower score is not worth showing; 0: all are."""
 
     def __post_init__(self) -> None:
         _check("Classification.scores", self.scores, np.float32, (len(self.classes),))

@@ -69,6 +69,7 @@ def test_a_class_answers_to_all_its_names(tmp_path):
     assert again.called("CAT") == again.called("kitten ") == (0,)
     assert again.called("猫") == (0, 2)
     assert again.called("dog") == (1,)
+    assert again.classify(embedding()).least == 0.25
     assert again.called("do") == ()
     with pytest.raises(ModelError, match="names for 1 of its classes"):
         replace(head(), config=replace(head().config, words=(("kitten",),)))

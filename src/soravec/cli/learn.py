@@ -178,10 +178,12 @@ def _show(found: "Classification", k: int, *, per: str, as_json: bool) -> None:
         spans = [(s.start_seconds, s.end_seconds, s.scores) for s in found.segments]
     for start, end, scores in spans:
         best = top(found.classes, scores, k)
+        if found.least:
+            best = [one for one in best if one[1] >= found.least]
         if as_json:
             labels = [{"label": name, "score": round(score, 6)} for name, score in best]
             line = {"path": found.path, "start_seconds": start, "end_seconds": end}
-            print_json({**line, "label": best[0][0], "labels": labels})
+            print_json({**line, "label": best[0][0] if best else None, "labels": labels})
         else:
-            named = ", ".join(f"{name} {score:.3f}" for name, score in best)
+            named = ", ".join(f"{name} {score:.3f}" for name, score in best) or "nothing sure"
             print(f"{found.path}  {clock(start)} to {clock(end)}  {named}")

@@ -39,7 +39,7 @@ class HeadConfig:
     words: tuple[tuple[str, ...], ...] = ()
     """What else each class is called, in any language; empty, or K tuples."""
     least: float = 0.0
-    """A class of a lower score is not worth showing."""
+    """A class of a lower score is not worth showing; 0: all are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,7 @@ class Head:
                 ClassifiedSegment(segment.start_seconds, segment.end_seconds, row)
                 for segment, row in zip(embedding.segments, scores, strict=True)
             ),
+            least=self.config.least,
         )
 
 

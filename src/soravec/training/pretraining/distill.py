@@ -32,13 +32,13 @@ logger = logging.getLogger(__name__)
 class DistillConfig:
     """How the CNN learns."""
 
-    rounds: int = 220
+    rounds: int = 150
     """Rounds; in each it learns from the bank of recent views."""
     steps: int = 96
     """Updates per round."""
     batch: int = 128
     """Views per update."""
-    sizes: tuple[tuple[float, int], ...] = ((0.6, 128), (0.85, 160), (1.0, 192))
+    sizes: tuple[tuple[float, int], ...] = ((0.75, 128), (0.92, 160), (1.0, 192))
     """Up to which share of the training the student sees which size, in pixels."""
     learning_rate: float = 3e-3
     """Peak, after a warm-up of 2 % and before a cosine to zero."""
