@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from soravec.errors import ModelError
 from soravec.models.cnn import FrameCnn
+from soravec.models.pooling import temporal_statistics
 from soravec.models.temporal import TemporalModel
 from soravec.runtime.config import CnnConfig, TemporalConfig
 from soravec.training.losses import contrast_loss, distillation_loss, embedding_loss
@@ -28,16 +30,19 @@ from soravec.training.pretraining.bank import (
 )
 from soravec.training.pretraining.distill import DistillConfig, Student, distill, schedule
 from soravec.training.pretraining.motion import KINDS, STEPS, make_clips, make_move, render
+from soravec.training.pretraining.optimizer import MatrixOptimizer
 from soravec.training.pretraining.patches import load_photos, sample_patches, split_photos, warp
 from soravec.training.pretraining.projection import (
     Answered,
     fit_projection,
     mean_average_precision,
     project,
+    same_geometry,
 )
 from soravec.training.pretraining.tags import class_names, fit_tags
 from soravec.training.pretraining.teachers import Answers
 from soravec.training.pretraining.temporal import (
+    MotionObjective,
     TemporalTraining,
     collate,
     disturbed,
@@ -56,8 +61,8 @@ class ColourTeacher:
     def __call__(self, images):
         quarters = images.reshape(len(images), 2, 16, 2, 16, 3).mean(axis=(2, 4)) / 255
         logits = images.mean(axis=(1, 2)) / 16
-        maps = quarters.transpose(0, 3, 1, 2).astype(np.float16)
-        return Answers((maps,), logits.astype(np.float16))
+        maps = quarters.transpose(0, 3, 1, 2).astype(np.float32)
+        return Answers((maps,), logits.astype(np.float32))
 
 
 class ViewsHere:
@@ -86,7 +91,9 @@ def photos(tmp_path_factory):
     return load_photos(folder)
 
 
-BANK = BankConfig(chunk=64, size=32, cells=2, components=3, rounds_kept=2, num_held_out=32)
+BANK = BankConfig(
+    chunk=64, paintings=2, size=32, cells=2, components=3, rounds_kept=2, num_held_out=32
+)
 
 
 def train(photos, out, *, resume=False, **changes):
@@ -135,9 +142,9 @@ def test_an_unturned_view_at_full_size_is_the_photograph(photos):
 
 
 def test_training_lowers_the_loss(photos, tmp_path):
-    train(photos, tmp_path, rounds=4, steps=16)
+    train(photos, tmp_path, rounds=6, steps=32)
     log = lines(tmp_path / "distill.jsonl")
-    assert [line["round"] for line in log] == [1, 2, 3, 4]
+    assert [line["round"] for line in log] == [1, 2, 3, 4, 5, 6]
     assert log[-1]["loss"] < 0.8 * log[0]["loss"]
 
 
@@ -168,6 +175,25 @@ def test_a_resumed_run_equals_an_uninterrupted_one(photos, tmp_path, monkeypatch
     ]
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name])
+
+
+def test_matrices_are_updated_as_matrices():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(16, 24, 1), nn.Conv2d(24, 24, 3, groups=24), nn.Linear(24, 5))
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    optimizer = MatrixOptimizer(model, model, learning_rate=0.1, weight_decay=0.0)
+    optimizer.zero_grad()
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter) * torch.linspace(0.1, 10, len(parameter)).view(
+            -1, *(1,) * (parameter.ndim - 1)
+        )
+    optimizer.set_learning_rate(0.01)
+    optimizer.step()
+    changes = [p.detach() - b for p, b in zip(model.parameters(), before, strict=True)]
+    stretches = torch.linalg.svdvals(changes[0].flatten(1))
+    assert stretches.max() < 2 * stretches.min()
+    for change in changes[1:]:  # of AdamW's first step every number is the learning rate
+        assert torch.allclose(change.abs(), torch.full_like(change, 0.01), atol=1e-4)
 
 
 def test_targets_are_components_of_the_teachers_maps():
@@ -351,8 +377,33 @@ def test_the_rnn_learns(photos, tmp_path):
     unit = values / np.linalg.norm(values, axis=1, keepdims=True)
     model.feature_mean.copy_(torch.from_numpy(unit.mean(0)))
     model.feature_scale.copy_(torch.from_numpy(1 / unit.std(0)))
+    before = like_statistics(model, clips)
     history = train_temporal(model, clips, tmp_path, config=config)
     assert np.mean(history[-6:]) < np.mean(history[:6])
+    assert like_statistics(model, clips) > max(before + 0.1, 0.5)
+
+
+def like_statistics(model, clips):
+    """How like the readings' cosines are to those of the statistics that are aimed at."""
+    objective = MotionObjective(model, TemporalTraining())
+    series = collate(list(zip(clips.features[:, 0], clips.seconds[:, 0], strict=True)))
+    objective.fit_statistics(series)
+    with torch.no_grad():
+        motion = model(*series).motion.numpy()
+        seen = temporal_statistics(model.standardise(series[0], series[2]), series[2])
+        wanted = ((seen - objective.components_mean) @ objective.components).numpy()
+    return same_geometry(motion, wanted)
+
+
+def test_statistics_leave_out_what_the_looks_are_on_average(photos):
+    model = TemporalModel(TemporalConfig(16, 8, hidden_dim=24), 48, parts=(24, 24, 0))
+    objective = MotionObjective(model, TemporalTraining())
+    clips = clips_of_colour(photos, 32)
+    objective.fit_statistics(
+        collate(list(zip(clips.features[:, 0], clips.seconds[:, 0], strict=True)))
+    )
+    assert not objective.components[:24].any()
+    assert objective.components[24:].any(dim=1).all()
 
 
 def test_the_rnn_goes_on_where_it_stopped(photos, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from soravec.training.pretraining.paintings import paint_pictures
 from soravec.training.pretraining.patches import (
     Image,
     Pyramid,
@@ -37,6 +38,8 @@ class BankConfig:
 
     chunk: int = 4096
     """Views per round."""
+    paintings: int = 48
+    """Paintings per round, drawn anew, that are cut up as the photographs are."""
     size: int = 192
     """Pixels down and across of the student's views."""
     cells: int = 6
@@ -60,12 +63,12 @@ class Targets:
     matrix: NDArray[np.float32]
     """(E, P) on features less their mean."""
 
-    def __call__(self, maps: NDArray[np.float16], cells: int) -> NDArray[np.float16]:
+    def __call__(self, maps: NDArray[np.float32], cells: int) -> NDArray[np.float16]:
         """Return targets (N, P, cells, cells) of feature maps (N, E, h, w)."""
-        pooled = pool_cells(maps.astype(np.float32).transpose(0, 2, 3, 1), cells)
-        found = (pooled.reshape(-1, maps.shape[1]) - self.mean) @ self.matrix
-        found = found.reshape(*pooled.shape[:3], -1)
-        return found.transpose(0, 3, 1, 2).astype(np.float16)
+        flat = maps.transpose(0, 2, 3, 1).reshape(-1, maps.shape[1])
+        found = np.asarray((flat - self.mean) @ self.matrix, np.float32)
+        found = found.reshape(len(maps), *maps.shape[2:], -1)
+        return pool_cells(found, cells).transpose(0, 3, 1, 2).astype(np.float16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ class Chunk:
             return cls(stored["views"], stored["maps"], stored["logits"])
 
 
-def fit_targets(maps: NDArray[np.float16], components: int) -> Targets:
+def fit_targets(maps: NDArray[np.float32], components: int) -> Targets:
     """Return the principal components of the standardised features of all cells.
 
     They are scaled to a mean variance of 1: what varies more counts more.
@@ -102,7 +105,7 @@ def fit_targets(maps: NDArray[np.float16], components: int) -> Targets:
         maps: (N, E, h, w) of one teacher.
         components: How many.
     """
-    flat = maps.astype(np.float32).transpose(0, 2, 3, 1).reshape(-1, maps.shape[1])
+    flat = maps.transpose(0, 2, 3, 1).reshape(-1, maps.shape[1])
     mean, std = flat.mean(axis=0), flat.std(axis=0).clip(min=0.05)
     variance, vectors = np.linalg.eigh(np.cov((flat - mean) / std, rowvar=False))
     kept = vectors[:, ::-1][:, :components] / np.sqrt(variance[::-1][:components].mean())
@@ -114,16 +117,21 @@ def pool_cells(maps: NDArray[np.float32], cells: int) -> NDArray[np.float32]:
 
     Cell i of 4 over a map of 7 covers rows floor(7 i / 4) to ceil(7 (i + 1) / 4).
     """
-    num, height, width, dim = maps.shape
+    height, width = maps.shape[1:3]
     if (height, width) == (cells, cells):
         return maps
-    out = np.empty((num, cells, cells, dim), np.float32)
-    for row in range(cells):
-        rows = slice(row * height // cells, -(-(row + 1) * height // cells))
-        for column in range(cells):
-            columns = slice(column * width // cells, -(-(column + 1) * width // cells))
-            out[:, row, column] = maps[:, rows, columns].mean(axis=(1, 2))
-    return out
+    across = np.einsum("jw,nhwc->nhjc", _windows(width, cells), maps, optimize=True)
+    pooled = np.einsum("ih,nhjc->nijc", _windows(height, cells), across, optimize=True)
+    return np.asarray(pooled, np.float32)
+
+
+def _windows(length: int, cells: int) -> NDArray[np.float32]:
+    """Return the weights (cells, length) of the mean over each cell's window."""
+    weights = np.zeros((cells, length), np.float32)
+    for cell in range(cells):
+        weights[cell, cell * length // cells : -(-(cell + 1) * length // cells)] = 1
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
 
 
 class Maker:
@@ -166,18 +174,21 @@ class Maker:
         config = self.config
         rng = np.random.default_rng([config.seed, number + 2])
         photos = self.photos[1] if number == HELD_OUT else self.photos[0]
+        paintings = paint_pictures(config.paintings, rng) if number >= 0 else []
         total = config.num_held_out if number == HELD_OUT else config.chunk
         parts: list[tuple[Image, NDArray[np.float16], NDArray[np.float16]]] = []
         for start in range(0, total, PART):
             count = min(PART, total - start)
-            views = sample_patches(photos, count, self.teacher.size, rng, mix=number >= 0)
+            views = sample_patches(
+                photos, count, self.teacher.size, rng, paintings=paintings, mix=number >= 0
+            )
             answers = self.teacher(views)
             maps = [
                 target(part, config.cells)
                 for target, part in zip(self.targets, answers.maps, strict=True)
             ]
             small = resize_views(views, config.size)
-            parts.append((small, np.concatenate(maps, axis=1), answers.logits))
+            parts.append((small, np.concatenate(maps, axis=1), answers.logits.astype(np.float16)))
         return Chunk(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 

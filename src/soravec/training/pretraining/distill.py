@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from soravec.models.cnn import FrameCnn
 from soravec.training.losses import distillation_loss, embedding_loss, map_loss
 from soravec.training.pretraining.bank import Chunk
+from soravec.training.pretraining.optimizer import MatrixOptimizer
 from soravec.training.pretraining.patches import resize_views
 
 logger = logging.getLogger(__name__)
@@ -34,16 +35,16 @@ class DistillConfig:
 
     rounds: int = 150
     """Rounds; in each it learns from the bank of recent views."""
-    steps: int = 96
+    steps: int = 192
     """Updates per round."""
-    batch: int = 128
+    batch: int = 64
     """Views per update."""
-    sizes: tuple[tuple[float, int], ...] = ((0.75, 128), (0.92, 160), (1.0, 192))
+    sizes: tuple[tuple[float, int], ...] = ((0.55, 96), (0.8, 128), (0.92, 160), (1.0, 192))
     """Up to which share of the training the student sees which size, in pixels."""
     learning_rate: float = 3e-3
     """Peak, after a warm-up of 2 % and before a cosine to zero."""
     weight_decay: float = 0.02
-    """Of AdamW, on matrices only."""
+    """On matrices only."""
     temperature: float = 2.0
     """Softens the classes."""
     map_weight: float = 3.0
@@ -52,10 +53,12 @@ class DistillConfig:
     """Weight of the loss of their mean."""
     class_weight: float = 0.3
     """Weight of the classes' loss."""
-    average: float = 0.998
+    average: float = 0.999
     """Decay of the moving average of weights, which is what is kept."""
     compile: bool = False
     """Fuse operations, by a C++ compiler: a third faster, after a minute's wait per size."""
+    device: str = "cpu"
+    """Where the student learns, such as `cuda`."""
     seed: int = 0
     """Of weights and order."""
 
@@ -119,6 +122,10 @@ class Batch:
     logits: Tensor
     """(B, K) float32."""
 
+    def to(self, device: str) -> "Batch":
+        """Return it on a device."""
+        return Batch(self.views.to(device), self.maps.to(device), self.logits.to(device))
+
 
 def distill(
     student: Student, views: Views, out: Path, *, config: DistillConfig, resume: bool = False
@@ -133,17 +140,19 @@ def distill(
         resume: Go on from `distill.pt` where there is one.
     """
     out.mkdir(parents=True, exist_ok=True)
-    student.to(memory_format=torch.channels_last)
+    student.to(config.device).to(memory_format=torch.channels_last)
     average = torch.optim.swa_utils.AveragedModel(
         student, multi_avg_fn=_averaging(config.average), use_buffers=True
     )
-    optimizer = _optimizer(student, config)
+    optimizer = MatrixOptimizer(
+        student, student.cnn, learning_rate=config.learning_rate, weight_decay=config.weight_decay
+    )
     if config.compile:
         student.compile(dynamic=False)
     done, spent = 0, 0.0
     checkpoint = out / "distill.pt"
     if resume and checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         student.load_state_dict(state["student"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
@@ -157,9 +166,9 @@ def distill(
         sums: dict[str, float] = {}
         for step in range(config.steps):
             progress = (number + step / config.steps) / config.rounds
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * schedule(progress)
-            losses = student.losses(draw(chunks, config, progress, random), config)
+            optimizer.set_learning_rate(config.learning_rate * schedule(progress))
+            batch = draw(chunks, config, progress, random).to(config.device)
+            losses = student.losses(batch, config)
             optimizer.zero_grad()
             losses["loss"].backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(student.parameters(), 5.0)
@@ -170,7 +179,7 @@ def distill(
         spent += time.monotonic() - began
         line = {"round": number + 1, "minutes": spent / 60, "waited": waited, **sums}
         assert held_out is not None
-        measured = measure(cast(Student, average.module), held_out, config)
+        measured = measure(cast(Student, average.module), held_out, config, progress)
         log_line(line | {f"held_out_{k}": v for k, v in measured.items()}, out / "distill.jsonl")
         state = {
             "student": student.state_dict(),
@@ -183,7 +192,7 @@ def distill(
         checkpoint.with_suffix(".tmp").replace(checkpoint)
         began = time.monotonic()
     student.load_state_dict(average.module.state_dict())
-    return student.eval()
+    return student.cpu().eval()
 
 
 def draw(
@@ -192,7 +201,7 @@ def draw(
     """Return a batch, half of it mirrored, of the size of that time of the training."""
     count = len(chunks[0].views)
     picked = random.integers(len(chunks) * count, size=config.batch)
-    size = next(size for share, size in config.sizes if progress <= share)
+    size = size_at(progress, config)
     rows = [(chunks[pick // count], pick % count) for pick in picked]
     views = resize_views(np.stack([chunk.views[row] for chunk, row in rows]), size)
     maps = np.stack([chunk.maps[row] for chunk, row in rows]).astype(np.float32)
@@ -204,28 +213,36 @@ def draw(
 
 
 @torch.no_grad()
-def measure(student: Student, held_out: Chunk, config: DistillConfig) -> dict[str, float]:
+def measure(
+    student: Student, held_out: Chunk, config: DistillConfig, progress: float = 1.0
+) -> dict[str, float]:
     """Return losses, and agreement with the teacher's first class, over held-out views.
 
-    They are seen at the last of the sizes.
+    They are seen at the size of that time of the training.
     """
     student.eval()
+    size = size_at(progress, config)
     sums: dict[str, float] = {}
     total = len(held_out.views)
     for start in range(0, total, config.batch):
         part = slice(start, start + config.batch)
-        views = resize_views(held_out.views[part], config.sizes[-1][1])
+        views = resize_views(held_out.views[part], size)
         batch = Batch(
             torch.from_numpy(views),
             torch.from_numpy(held_out.maps[part].astype(np.float32)),
             torch.from_numpy(held_out.logits[part].astype(np.float32)),
-        )
+        ).to(config.device)
         losses = student.losses(batch, config)
         guess = student(batch.views)[1].argmax(1)
         losses["agreement"] = (guess == batch.logits.argmax(1)).float().mean()
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(views) / total
     return sums
+
+
+def size_at(progress: float, config: DistillConfig) -> int:
+    """Return how many pixels down and across the student sees at that share of its training."""
+    return next(size for share, size in config.sizes if progress <= share)
 
 
 def schedule(progress: float) -> float:
@@ -236,16 +253,6 @@ def schedule(progress: float) -> float:
     if progress < 0.02:
         return max(progress, 1e-4) / 0.02
     return 0.5 * (1 + float(np.cos(np.pi * (progress - 0.02) / 0.98)))
-
-
-def _optimizer(student: Student, config: DistillConfig) -> torch.optim.AdamW:
-    matrices = [p for p in student.parameters() if p.ndim > 1]
-    vectors = [p for p in student.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
 
 
 def _averaging(decay: float) -> Any:

@@ -22,6 +22,8 @@ MIXED_SHARE = 0.25
 COLLAGE_SHARE = 0.25
 DIFFERENCE_SHARE = 0.125
 """How many views show what moved between two pictures, as a CNN with `motion: difference` sees."""
+PAINTED_SHARE = 0.3
+"""How many cuts are of paintings, where there are any."""
 DIFFERENCE_GAIN = 4.0
 GREY = 127.5
 
@@ -35,7 +37,7 @@ def load_photos(folder: Path) -> dict[str, Pyramid]:
     paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png"})
     if not paths:
         raise ModelError(f"{folder}: no photographs. Give a folder of .jpg or .png files.")
-    return {path.name: _pyramid(path) for path in paths}
+    return {path.name: pyramid(_read(path)) for path in paths}
 
 
 def split_photos(
@@ -49,7 +51,13 @@ def split_photos(
 
 
 def sample_patches(
-    photos: Sequence[Pyramid], num: int, size: int, rng: np.random.Generator, *, mix: bool = True
+    photos: Sequence[Pyramid],
+    num: int,
+    size: int,
+    rng: np.random.Generator,
+    *,
+    paintings: Sequence[Pyramid] = (),
+    mix: bool = True,
 ) -> Image:
     """Return `num` views (num, size, size, 3) uint8 RGB of random photographs.
 
@@ -58,14 +66,15 @@ def sample_patches(
         num: How many views.
         size: Pixels down and across.
         rng: Source of all choices.
+        paintings: Where there are any, `PAINTED_SHARE` of the pictures are cut from these.
         mix: Blend some views with others, paste shapes of others into them, and show of some only
             what moved.
     """
     views = np.empty((num, size, size, 3), np.uint8)
     for i in range(num):
-        photo = photos[int(rng.integers(len(photos)))]
+        photo = _pick(photos, paintings, rng)
         if mix and rng.random() < DIFFERENCE_SHARE:
-            other = photos[int(rng.integers(len(photos)))]
+            other = _pick(photos, paintings, rng)
             views[i] = difference_view(photo, other, size, rng)
         else:
             views[i] = cut_view(photo, size, rng)
@@ -82,6 +91,13 @@ def sample_patches(
             mask = _shape_mask(size, rng)
             mixed[i] = np.where(mask[..., None] > 0, other, views[i])
     return mixed
+
+
+def _pick(
+    photos: Sequence[Pyramid], paintings: Sequence[Pyramid], rng: np.random.Generator
+) -> Pyramid:
+    pictures = paintings if paintings and rng.random() < PAINTED_SHARE else photos
+    return pictures[int(rng.integers(len(pictures)))]
 
 
 def resize_views(views: Image, size: int) -> Image:
@@ -218,11 +234,9 @@ def _shape_mask(size: int, rng: np.random.Generator) -> Image:
     return mask
 
 
-def _pyramid(path: Path) -> Pyramid:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise ModelError(f"{path}: not a picture. Remove it from the folder of photographs.")
-    levels = [np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)]
+def pyramid(picture: Image) -> Pyramid:
+    """Return a picture (H, W, 3) at full, half, quarter and eighth size."""
+    levels = [picture]
     for _ in range(3):
         height, width = levels[-1].shape[:2]
         half = (max(1, width // 2), max(1, height // 2))
@@ -230,3 +244,10 @@ def _pyramid(path: Path) -> Pyramid:
             np.asarray(cv2.resize(levels[-1], half, interpolation=cv2.INTER_AREA), np.uint8)
         )
     return levels
+
+
+def _read(path: Path) -> Image:
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ModelError(f"{path}: not a picture. Remove it from the folder of photographs.")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)

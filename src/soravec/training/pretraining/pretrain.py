@@ -71,9 +71,9 @@ def main() -> None:
     parser.add_argument(
         "--makers",
         type=int,
-        default=max(1, available_cores() // 2),
-        help="processes that make views; the other cores train",
+        help="processes that make views; by default half of the cores, or with a GPU all but two",
     )
+    parser.add_argument("--device", help="where the CNN learns; by default a GPU if there is one")
     parser.add_argument(
         "--compile",
         action=argparse.BooleanOptionalAction,
@@ -87,17 +87,20 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     prepare_cpu()
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    cores = available_cores()
+    makers = args.makers or max(1, cores // 2 if device == "cpu" else cores - 2)
     photos = split_photos(load_photos(args.photos))
     MobileNets(args.teachers)  # what is missing is said before anything starts
     torch.manual_seed(args.seed)
     cnn = CnnConfig(ARCHITECTURE, FEATURE_DIM, height=INPUT_SIZE, width=INPUT_SIZE)
     student = Student(FrameCnn(cnn), NUM_TARGETS, NUM_CLASSES)
-    plan = DistillConfig(rounds=args.rounds, compile=args.compile, seed=args.seed)
+    plan = DistillConfig(rounds=args.rounds, compile=args.compile, device=device, seed=args.seed)
     views = BankConfig(seed=args.seed)
-    torch.set_num_threads(max(1, available_cores() - args.makers))
-    with Bank(args.photos, args.teachers, args.out / "views", views, args.makers) as bank:
+    torch.set_num_threads(max(1, cores - makers))
+    with Bank(args.photos, args.teachers, args.out / "views", views, makers) as bank:
         distill(student, bank, args.out, config=plan, resume=args.resume)
-        torch.set_num_threads(available_cores())
+        torch.set_num_threads(cores)
         learn, judge = answered(student, bank.plain()), answered(student, bank.held_out())
         recent = [
             answered(student, chunk)

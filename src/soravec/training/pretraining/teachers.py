@@ -18,9 +18,9 @@ BATCH = 32
 class Answers(NamedTuple):
     """What teachers say of N pictures."""
 
-    maps: tuple[NDArray[np.float16], ...]
+    maps: tuple[NDArray[np.float32], ...]
     """Of each teacher its last feature map (N, E, h, w)."""
-    logits: NDArray[np.float16]
+    logits: NDArray[np.float32]
     """(N, K) of the one that names classes."""
 
 
@@ -59,13 +59,13 @@ class MobileNets:
         return Answers((first, second), logits.reshape(len(images), -1))
 
 
-def _run(network: Any, images: NDArray[np.uint8]) -> list[NDArray[np.float16]]:
+def _run(network: Any, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
     parts = []
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
         filled = np.concatenate([batch, np.repeat(batch[-1:], BATCH - len(batch), axis=0)])
         outputs = network(filled)
-        parts.append([outputs[i][: len(batch)].astype(np.float16) for i in range(len(outputs))])
+        parts.append([outputs[i][: len(batch)].copy() for i in range(len(outputs))])
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 

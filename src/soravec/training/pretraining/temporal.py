@@ -2,8 +2,8 @@
 
 Two views of one move must read alike, unlike other moves over the same photograph and unlike the
 same frames backwards, shuffled or standing still. So the reading has to tell the order of frames.
-From it the next change, and the statistics of the whole, must be told: so it forgets no more than
-statistics do.
+From it the next change must be told. And it must lie where the statistics over time lie, their
+principal components: so readings are alike where statistics are, which say what moves and how much.
 """
 
 import time
@@ -15,17 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from soravec.models.pooling import temporal_statistics
 from soravec.models.rnn import LONGEST_SECONDS, SHORTEST_SECONDS
 from soravec.models.temporal import Reading, TemporalModel
-from soravec.training.losses import contrast_loss, prediction_loss
+from soravec.training.losses import contrast_loss, embedding_loss, prediction_loss
 from soravec.training.pretraining.distill import log_line, schedule
 from soravec.training.pretraining.motion import KINDS, MotionClips
-
-SCALE = 16.0
-"""Of the unit vector before the statistics are told from it."""
 
 Series = tuple[Tensor, Tensor, Tensor]
 """Features (B, T, C), elapsed seconds (B, T) and mask (B, T)."""
@@ -47,12 +43,12 @@ class TemporalTraining:
     """Of AdamW."""
     temperature: float = 0.1
     """Of the contrast."""
-    other_photo: float = 0.4
+    other_photo: float = 0.2
     """Share of batches whose second view is over another photograph."""
     prediction_weight: float = 0.2
     """Weight of predicting the next frame's features beside the contrast."""
-    statistics_weight: float = 0.5
-    """Weight of telling the segment's statistics over time."""
+    statistics_weight: float = 2.0
+    """Weight of lying where the statistics over time lie."""
     drop: float = 0.1
     """Share of frames that are lost."""
     log_every: int = 50
@@ -69,13 +65,33 @@ class MotionObjective(nn.Module):
         config: Weights of the losses.
     """
 
+    components: Tensor
+    components_mean: Tensor
+
     def __init__(self, model: TemporalModel, config: TemporalTraining) -> None:
         super().__init__()
         self.model = model
         self.config = config
-        dim = model.num_read
-        self.predict = nn.Linear(model.config.motion_dim + 1, dim)
-        self.tell = nn.Linear(model.config.motion_dim, 3 * dim)
+        dim, kept = model.num_read, model.config.motion_dim
+        self.predict = nn.Linear(kept + 1, dim)
+        self.register_buffer("components", torch.zeros(3 * dim, kept))
+        self.register_buffer("components_mean", torch.zeros(3 * dim))
+
+    @torch.no_grad()
+    def fit_statistics(self, series: Series) -> None:
+        """Set the principal components of the statistics over time of clips.
+
+        Every number is standardised first. The mean of the looks, which appearance tells already,
+        is left out.
+        """
+        features, _, mask = series
+        seen = temporal_statistics(self.model.standardise(features, mask), mask).double()
+        mean, std = seen.mean(dim=0), seen.std(dim=0).clamp(min=1e-4)
+        std[: self.model.parts[0]] = torch.inf
+        _, _, rows = torch.linalg.svd((seen - mean) / std, full_matrices=False)
+        kept = rows[: self.components.shape[1]].T / std[:, None]
+        self.components[:, : kept.shape[1]] = kept.float()
+        self.components_mean.copy_(mean)
 
     def forward(self, series: Series, moving: Tensor) -> dict[str, Tensor]:
         """Return the losses of five views of B clips.
@@ -94,8 +110,8 @@ class MotionObjective(nn.Module):
         features, elapsed, mask = (tensor[:true] for tensor in series)
         seen = self.model.standardise(features, mask)  # (2 B, T, R)
         error = self.prediction_error(reading[:true], seen, elapsed, mask)
-        told = self.tell(SCALE * read.motion[:true])
-        statistics = F.mse_loss(told, temporal_statistics(seen, mask))
+        wanted = (temporal_statistics(seen, mask) - self.components_mean) @ self.components
+        statistics = embedding_loss(read.motion[:true], wanted)
         total = (
             contrast
             + self.config.prediction_weight * error
@@ -133,6 +149,7 @@ def train_temporal(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     objective = MotionObjective(model, config).train()
+    objective.fit_statistics(_whole(clips))
     trained = [p for n, p in objective.named_parameters() if "projection" not in n]
     optimizer = torch.optim.AdamW(trained, config.learning_rate, weight_decay=config.weight_decay)
     history: list[float] = []
@@ -162,6 +179,14 @@ def train_temporal(
             checkpoint.with_suffix(".tmp").replace(checkpoint)
     model.eval()
     return history
+
+
+def _whole(clips: MotionClips) -> Series:
+    """Return every clip's first view, all of its frames."""
+    seconds = torch.from_numpy(clips.seconds[:, 0])
+    elapsed = torch.diff(seconds, dim=1, prepend=seconds[:, :1])
+    features = torch.from_numpy(clips.features[:, 0]).float()
+    return features, elapsed, torch.ones_like(seconds)
 
 
 def draw_views(
