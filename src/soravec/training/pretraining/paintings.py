@@ -43,7 +43,7 @@ def paint(side: int, rng: np.random.Generator) -> Image:
 
 
 def texture(side: int, rng: np.random.Generator) -> Plane:
-    """Return one of the stuffs (side, side, 3) that paintings are made of, mostly between 0 and 1."""
+    """Return a stuff (side, side, 3) that paintings are made of, mostly between 0 and 1."""
     kinds: tuple[Callable[[int, np.random.Generator], Plane], ...] = (
         pattern_network,
         pattern_network,
