@@ -111,7 +111,7 @@ WHOLE = [
     {"kind": "statistics"},
     {"kind": "gru", "bidirectional": True, "pooling": "mean", "num_layers": 2},
     {"kind": "lstm", "bidirectional": True, "pooling": "attention"},
-    {"kind": "gru", "statistics": True, "differences": True, "pooling": "last"},
+    {"kind": "gru", "statistics": True, "differences": (1, 4), "pooling": "last"},
     {"kind": "transformer", "hidden_dim": 64, "num_layers": 2, "pooling": "attention"},
     {"kind": "transformer", "hidden_dim": 32, "pooling": "mean", "statistics": True},
     {"kind": "gru", "pooling": "mean_max", "components": 6, "reads": "motion"},

@@ -32,6 +32,35 @@ def test_what_stays_in_a_segment_is_not_seen_if_centred(centred):
     assert torch.allclose(before, after, atol=1e-5) == centred
 
 
+@torch.no_grad()
+def test_changes_are_told_from_so_many_frames_before():
+    config = TemporalConfig(1, 4, hidden_dim=4, differences=(1, 3))
+    model = TemporalModel(config, 1).eval()
+    series = torch.tensor([[[1.0], [3.0], [2.0], [7.0], [0.0]]])
+    sizes, there = model.changes(series, torch.tensor([[1.0, 1, 1, 1, 0]]))
+    assert there[0].T.tolist() == [[0, 1, 1, 1, 0], [0, 0, 0, 1, 0]]
+    assert (sizes.squeeze(3) * there)[0].T.tolist() == [[0, 2, 1, 5, 0], [0, 0, 0, 6, 0]]
+
+
+@torch.no_grad()
+def test_an_rnn_reads_how_large_changes_are():
+    torch.manual_seed(0)
+    config = TemporalConfig(6, 5, hidden_dim=8, reads="layout", differences=(1, 4))
+    model = TemporalModel(config, sum(PARTS), parts=PARTS).eval()
+    features, elapsed, mask = layout_series()
+    before = model(features, elapsed, mask).motion
+    model.change_scale[1] = 0.0
+    without = model(features, elapsed, mask).motion
+    assert not torch.allclose(before[0], without[0], atol=1e-3)
+    assert torch.allclose(before[1], without[1], atol=1e-6)  # its four frames have none so far back
+
+
+@pytest.mark.parametrize("back", [0, -1])
+def test_a_frame_is_compared_with_earlier_ones_only(back):
+    with pytest.raises(ModelError, match="1 or more"):
+        TemporalConfig(6, 5, differences=(1, back))
+
+
 def test_the_mean_of_centred_features_is_refused():
     with pytest.raises(ModelError, match="centred"):
         TemporalConfig(6, 5, kind="mean", centred=True)

@@ -36,6 +36,8 @@ def test_what_is_written_is_read_back(tmp_path):
         ("temporal: {kind: rnn}", "must be one of mean, statistics, gru, lstm, transformer"),
         ("temporal: {bidirectional: 1}", "must be of type bool"),
         ("data: {fractions: [0.5, 0.5]}", "must be a list of 3 values"),
+        ("temporal: {differences: true}", "must be a list of values"),
+        ("temporal: {differences: [1, 0]}", "1 or more, not \\[1, 0\\]"),
         ("loop: {epochs: 0}", "must be at least 1"),
         ("time: {drop: 1.5}", r"drop must lie in \[0, 1\)"),
         ("- a\n- b", "must hold keys and values"),

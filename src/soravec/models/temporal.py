@@ -37,10 +37,11 @@ class TemporalModel(nn.Module):
 
     Both parts see features of unit length; those of the frame and those of its difference to the
     one before each have it. The reader sees them standardised, if asked less their mean over the
-    segment or with their change since the frame before, and with two numbers about time: the
-    logarithm of the seconds since the previous frame, and 1 for the first frame of a segment (one
-    whose elapsed time is 0), for which the logarithm is given as 0. Statistics over time, if asked
-    for, stand beside what the reader's states were pooled to; a linear layer may read both out.
+    segment or with the size of their change since so many frames before, and with two numbers about
+    time: the logarithm of the seconds since the previous frame, and 1 for the first frame of a
+    segment (one whose elapsed time is 0), for which the logarithm is given as 0. Statistics over
+    time, if asked for, stand beside what the reader's states were pooled to; a linear layer may
+    read both out.
 
     The recurrent part is that of LRCN (Donahue et al., "Long-term Recurrent Convolutional Networks
     for Visual Recognition and Description", 2015, https://arxiv.org/abs/1411.4389); departures are
@@ -64,6 +65,8 @@ class TemporalModel(nn.Module):
     feature_mean: Tensor
     feature_scale: Tensor
     components: Tensor | None
+    change_mean: Tensor
+    change_scale: Tensor
     statistics_mean: Tensor
     statistics_scale: Tensor
 
@@ -92,7 +95,12 @@ class TemporalModel(nn.Module):
         first = torch.eye(num_chosen, config.components) if config.components else None
         self.register_buffer("components", first)
         self.num_read = config.components or num_chosen
-        self.reader = _reader(config, self.num_read * (1 + config.differences) + 2, dropout)
+        num_changes = len(config.differences) * self.num_read
+        if num_changes:
+            shape = len(config.differences), self.num_read
+            self.register_buffer("change_mean", torch.zeros(shape))
+            self.register_buffer("change_scale", torch.ones(shape))
+        self.reader = _reader(config, self.num_read + num_changes + 2, dropout)
         self.has_statistics = config.statistics or config.kind == "statistics"
         if self.has_statistics:
             self.register_buffer("statistics_mean", torch.zeros(3 * self.num_read))
@@ -172,6 +180,28 @@ class TemporalModel(nn.Module):
             unit = F.normalize(features[..., read], dim=-1)
         return (unit - self.feature_mean[read]) * self.feature_scale[read]
 
+    def changes(self, series: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how far features are from those so many frames before, and 1 where these exist.
+
+        For `differences` of 1 and 4 the second to fourth frames have the first, the rest have both.
+        An RNN can keep a frame's features and subtract them, but not take the sizes of hundreds of
+        differences, which are what statistics over time are made of.
+
+        Args:
+            series: (B, T, R) standardised features.
+            mask: (B, T).
+
+        Returns:
+            Absolute differences (B, T, N, R) and 0 or 1 (B, T, N), for N `differences`.
+        """
+        length = mask.shape[1]
+        sizes, there = [], []
+        for back in self.config.differences:
+            earlier = F.pad(series, (0, 0, back, 0))[:, :length]  # (B, T, R)
+            sizes.append((series - earlier).abs())
+            there.append(mask * F.pad(mask, (back, 0))[:, :length])
+        return torch.stack(sizes, dim=2), torch.stack(there, dim=2)
+
     def _read(
         self, series: Tensor, elapsed_seconds: Tensor, mask: Tensor, state: Tensor | None
     ) -> tuple[Tensor | None, Tensor]:
@@ -184,8 +214,10 @@ class TemporalModel(nn.Module):
             return series, state
         parts = [self.dropout(series)]
         if self.config.differences:
-            change = torch.diff(series, dim=1, prepend=series[:, :1])  # (B, T, C)
-            parts.append(self.dropout(change * mask.unsqueeze(-1)))
+            sizes, there = self.changes(series, mask)
+            scale = self.change_scale
+            standard = torch.addcmul(-self.change_mean * scale, sizes, scale) * there.unsqueeze(-1)
+            parts.append(self.dropout(standard.flatten(2)))  # (B, T, N R)
         read = torch.cat([*parts, encode_time(elapsed_seconds)], dim=-1)  # (B, T, I)
         if isinstance(self.reader, RecurrentReader):
             states, new_state = self.reader(read, mask, state)
@@ -202,16 +234,23 @@ class TemporalModel(nn.Module):
         return pool_mean_max(states, mask) if whole else pool_last(states, mask)
 
 
-class SegmentDropout(nn.Dropout1d):
+class SegmentDropout(nn.Module):
     """Drop the same features (B, T, C) of a segment at every frame, in training.
 
     Args:
-        p: Share of the features that is dropped.
+        share: Of the features that is dropped.
     """
 
-    def forward(self, input: Tensor) -> Tensor:
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, features: Tensor) -> Tensor:
         """Return the features (B, T, C), those that remain scaled up; in evaluation as they are."""
-        return super().forward(input.transpose(1, 2)).transpose(1, 2)
+        if not self.training:
+            return features
+        # One mask per segment: nn.Dropout1d does the same over copies with time at the end.
+        return features * F.dropout(torch.ones_like(features[:, :1]), self.share)
 
 
 def pooled_dim(config: TemporalConfig, parts: tuple[int, int, int]) -> int:

@@ -83,8 +83,9 @@ class TemporalConfig:
     """Whether an RNN also reads backwards; such a model cannot follow a stream."""
     centred: bool = False
     """Whether features are read less their mean over the segment: what stays is not seen."""
-    differences: bool = False
-    """Whether each frame's features come with their change since the frame before."""
+    differences: tuple[int, ...] = ()
+    """How many frames back each frame's features are compared with: the sizes of these changes are
+    read beside the features."""
     statistics: bool = False
     """Whether the statistics over time stand beside what was read."""
     readout: bool = True
@@ -102,6 +103,8 @@ class TemporalConfig:
             raise ModelError("the mean of centred features is 0: leave out centred, or kind mean")
         if self.bidirectional and not self.recurrent:
             raise ModelError(f"bidirectional belongs to gru and lstm, not to {self.kind}")
+        if any(back < 1 for back in self.differences):
+            raise ModelError(f"differences must be frames back, 1 or more: {self.differences}")
 
     @property
     def recurrent(self) -> bool:
@@ -243,7 +246,8 @@ def _misfit(value: object, wanted: Any) -> str:  # noqa: ANN401  # a type, as an
         fits = isinstance(value, list | tuple) and not any(_misfit(one, inner) for one in value)
         fixed = arguments[-1] is not Ellipsis
         right = fits and (not fixed or len(value) == len(arguments))  # type: ignore[arg-type]
-        return "" if right else f"must be a list of {len(arguments) if fixed else ''} values"
+        number = f"{len(arguments)} " if fixed else ""
+        return "" if right else f"must be a list of {number}values"
     if wanted is type(None):
         return "" if value is None else "null"
     if not isinstance(wanted, type) or is_dataclass(wanted):

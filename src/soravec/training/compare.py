@@ -31,12 +31,12 @@ from soravec.training.train import (
 
 COMPARISON_FILE = "comparison.json"
 
-PLAIN = {"statistics": False, "differences": False, "bidirectional": False, "num_layers": 1}
+PLAIN = {"statistics": False, "differences": (), "bidirectional": False, "num_layers": 1}
 CANDIDATES: dict[str, dict[str, Any]] = {
     "mean": {**PLAIN, "kind": "mean", "components": 0, "centred": False},
     "statistics": {**PLAIN, "kind": "statistics", "components": 0, "centred": False},
     "gru": {**PLAIN, "kind": "gru", "pooling": "mean_max"},
-    "gru, differences": {**PLAIN, "kind": "gru", "pooling": "mean_max", "differences": True},
+    "gru, differences": {**PLAIN, "kind": "gru", "pooling": "mean_max", "differences": (1, 4)},
     "gru, statistics": {**PLAIN, "kind": "gru", "pooling": "mean_max", "statistics": True},
     "lstm": {**PLAIN, "kind": "lstm", "pooling": "mean_max"},
     "lstm, last state": {**PLAIN, "kind": "lstm", "pooling": "last"},

@@ -55,8 +55,9 @@ class TemporalOptions:
     """Whether an RNN also reads backwards."""
     centred: bool = False
     """Whether features are read less their mean over the segment: what stays is not seen."""
-    differences: bool = False
-    """Whether each frame's features come with their change since the frame before."""
+    differences: tuple[int, ...] = ()
+    """How many frames back each frame's features are compared with: the sizes of these changes are
+    read beside the features. `[1, 4]` reads two time scales."""
     statistics: bool = False
     """Whether the statistics over time stand beside what was read."""
     pooling: Pooling = "mean_max"
@@ -70,6 +71,12 @@ class TemporalOptions:
     """Share of what the temporal model and the head read that is dropped in training."""
     train: bool = True
     """False keeps the model's own temporal model, and so its vectors: only a head is learned."""
+
+    def __post_init__(self) -> None:
+        if any(back < 1 for back in self.differences):
+            raise TrainingError(
+                f"differences are frames back, 1 or more, not {list(self.differences)}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

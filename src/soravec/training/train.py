@@ -227,14 +227,23 @@ def fit_scales(temporal: TemporalModel, segments: Sequence[Segment]) -> None:
         temporal.components.copy_(
             _principal([temporal.chosen(part) for part in features], temporal)
         )
+    if not temporal.has_statistics and not temporal.config.differences:
+        return
+    series = [
+        (temporal.standardise(b.features, b.mask), b.mask)
+        for b in plain_batches(segments, BATCH_SEGMENTS)
+    ]
     if temporal.has_statistics:
-        statistics = [
-            temporal_statistics(temporal.standardise(b.features, b.mask), b.mask)
-            for b in plain_batches(segments, BATCH_SEGMENTS)
-        ]
-        mean, deviation = _moments(statistics)
+        mean, deviation = _moments([temporal_statistics(*one) for one in series])
         temporal.statistics_mean.copy_(mean)
         temporal.statistics_scale.copy_(1 / deviation)
+    changes = [temporal.changes(*one) for one in series] if temporal.config.differences else []
+    for number in range(len(temporal.config.differences)):
+        rows = [sizes[:, :, number][there[:, :, number] > 0] for sizes, there in changes]
+        if any(len(part) for part in rows):  # else no segment is as long
+            mean, deviation = _moments(rows)
+            temporal.change_mean[number].copy_(mean)
+            temporal.change_scale[number].copy_(1 / deviation)
 
 
 def _principal(parts: Sequence[Tensor], temporal: TemporalModel) -> Tensor:
