@@ -73,7 +73,7 @@ TEMPORAL = {
     "GRU, differences and statistics": {"kind": "gru", "differences": BACK, "statistics": True},
     "Transformer": {"kind": "transformer", "num_layers": 2},
 }
-QUICK = ("GRU", "GRU both ways, differences")
+QUICK = ("GRU, differences", "GRU both ways, differences", "GRU, differences and statistics")
 SIZES = {"hidden_dim": 32, "pooling": "mean_max"}
 DROPOUT = 0.6
 OBJECTIVE = ObjectiveOptions(label_smoothing=0.1)

@@ -246,6 +246,8 @@ class Classification:
     """At least one, in order of time."""
     least: float = 0.0
     """A class of a lower score is not worth showing; 0: all are."""
+    ranked: bool = True
+    """Whether the best of the scores come first; targets of a regression stay in their order."""
 
     def __post_init__(self) -> None:
         _check("Classification.scores", self.scores, np.float32, (len(self.classes),))

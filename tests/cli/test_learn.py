@@ -85,6 +85,27 @@ def test_an_estimate_stops_before_anything_starts(place):
     assert not (place / "none").exists()
 
 
+def test_what_learns_without_labels_is_measured_with_them(place):
+    settings = ("--set", "objective.supervised=0", "--set", "objective.contrast=1")
+    done = soravec("train", "clips.csv", "-o", "blind", *FAST, *settings, "--json", cwd=place)
+    (facts,) = json_lines(done)
+    assert facts["test"]["rows"]
+
+
+@pytest.mark.slow
+def test_a_comparison_prints_a_table(place):
+    done = soravec(
+        "train", "clips.csv", "-o", "compared", *FAST, "--compare", "--no-robustness", cwd=place
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0] == "2 validation clips, 4 frames/s"
+    assert lines[2].split() == ["chance", "0.500"]
+    assert len([line for line in lines if line.startswith("* ")]) == 1
+    for name in ("mean", "statistics", "gru", "transformer"):
+        assert any(line[2:].startswith(name) for line in lines)
+    soravec("train", "clips.csv", "-o", "x", "--compare", "--resume", cwd=place, code=2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

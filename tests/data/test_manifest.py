@@ -309,6 +309,13 @@ def test_rare_labels_that_are_meant(folder):
     assert manifest.classes == ("Archery", "Archrey", "Run")
 
 
+@pytest.mark.parametrize("label", ["fihgt", "fighy", "figt", "figght"])
+def test_one_slip_in_a_short_label_is_seen(folder, label):
+    rows = "".join(f"a{number}.mp4,{('fight', 'calm')[number % 2]}\n" for number in range(8))
+    with pytest.raises(ManifestError, match=f"'{label}' occurs once; did you mean 'fight'"):
+        read_manifest(write(folder, f"path,label\n{rows}b0.mp4,{label}\n"))
+
+
 @pytest.mark.parametrize("label", ["class 2", "PlayingPiano", "ran"])
 def test_rare_labels_that_are_no_typos(folder, label):
     usual = {"class 2": "class 1", "PlayingPiano": "PlayingViolin", "ran": "run"}[label]

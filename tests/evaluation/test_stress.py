@@ -111,23 +111,21 @@ def test_a_single_frame_bears_everything():
 
 def test_statistics_take_no_change_across_a_cut():
     values = np.array([[1.0, 0]] * 4 + [[0, 1.0]] * 4)
-    whole = pooled_statistics(features_of(values), segment_seconds=8, appearance_features=2)
-    cut = pooled_statistics(
-        features_of(values, cuts=(2.0,)), segment_seconds=8, appearance_features=2
-    )
+    whole = pooled_statistics(features_of(values), segment_seconds=8, parts=(2, 0, 0))
+    cut = pooled_statistics(features_of(values, cuts=(2.0,)), segment_seconds=8, parts=(2, 0, 0))
     assert whole == pytest.approx([0.5, 0.5, 0.5, 0.5, 1 / 7, 1 / 7])
     assert cut == pytest.approx([0.5, 0.5, 0, 0, 0, 0])
-    mean = pooled_mean(features_of(values), segment_seconds=8, appearance_features=2)
+    mean = pooled_mean(features_of(values), segment_seconds=8, parts=(2, 0, 0))
     assert mean == pytest.approx([0.5, 0.5])
 
 
-def test_both_parts_of_features_are_scaled_to_unit_length():
-    values = np.array([[3.0, 4, 0, 5]])
-    found = pooled_mean(features_of(values), segment_seconds=8, appearance_features=2)
-    assert found == pytest.approx([0.6, 0.8, 0, 1])
+def test_looks_and_difference_are_scaled_to_unit_length_but_not_the_layout():
+    values = np.array([[3.0, 4, 0, 5, 7]])
+    found = pooled_mean(features_of(values), segment_seconds=8, parts=(2, 2, 1))
+    assert found == pytest.approx([0.6, 0.8, 0, 1, 7])
 
 
 def test_statistics_weigh_segments_by_duration():
     clip = features_of([[1.0, 0]] * 6 + [[0, 1.0]] * 2, cuts=(3.0,))
-    found = pooled_mean(clip, segment_seconds=8, appearance_features=2)
+    found = pooled_mean(clip, segment_seconds=8, parts=(2, 0, 0))
     assert found == pytest.approx([0.75, 0.25])

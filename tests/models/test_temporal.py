@@ -5,6 +5,7 @@ import torch
 
 from soravec.errors import ModelError
 from soravec.models.rnn import RecurrentLayer
+from soravec.models.sora import join
 from soravec.models.temporal import SegmentDropout, TemporalModel, pooled_dim
 from soravec.runtime.config import TemporalConfig
 from soravec.runtime.folder import space_identity
@@ -53,6 +54,33 @@ def test_an_rnn_reads_how_large_changes_are():
     without = model(features, elapsed, mask).motion
     assert not torch.allclose(before[0], without[0], atol=1e-3)
     assert torch.allclose(before[1], without[1], atol=1e-6)  # its four frames have none so far back
+
+
+@torch.no_grad()
+def test_read_both_ways_the_last_states_are_those_at_either_end():
+    torch.manual_seed(0)
+    config = TemporalConfig(
+        16, 16, hidden_dim=8, bidirectional=True, pooling="last", readout=False, reads="appearance"
+    )
+    model = TemporalModel(config, 16).eval()
+    features, elapsed, mask = layout_series()
+    before = model(features, elapsed, mask).motion[1]
+    features[1, 1] += 1.0
+    after = model(features, elapsed, mask).motion[1]
+    for half in (slice(0, 8), slice(8, 16)):
+        assert not torch.allclose(before[half], after[half], atol=1e-3)
+
+
+@torch.no_grad()
+def test_nothing_moves_in_a_single_frame():
+    torch.manual_seed(0)
+    config = TemporalConfig(6, 5, hidden_dim=8, motion_weight=0.8)
+    model = TemporalModel(config, 6).eval()
+    mask = torch.tensor([[1.0, 0], [1, 1]])
+    vectors = join(model(torch.randn(2, 2, 6), torch.zeros(2, 2), mask), mask, config)
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2))
+    assert (vectors[0, 6:] == 0).all()
+    assert vectors[1, 6:].norm() == pytest.approx(0.8**0.5)
 
 
 @pytest.mark.parametrize("back", [0, -1])

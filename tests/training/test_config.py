@@ -20,6 +20,14 @@ def test_a_file_and_single_settings_are_laid_over_the_defaults(tmp_path):
     assert config.temporal.hidden_dim == TrainConfig().temporal.hidden_dim
 
 
+def test_numbers_may_be_written_as_people_write_them():
+    config = read_train_config(
+        None, ["optimizer.learning_rate=1e-3", "optimizer.weight_decay=2E-2"]
+    )
+    assert config.optimizer.learning_rate == 0.001
+    assert config.optimizer.weight_decay == 0.02
+
+
 def test_what_is_written_is_read_back(tmp_path):
     config = read_train_config(None, ["optimizer.step_at=[0.2, 0.4]", "data.motion=difference"])
     write_train_config(config, tmp_path / "config.yaml")
@@ -36,6 +44,13 @@ def test_what_is_written_is_read_back(tmp_path):
         ("temporal: {kind: rnn}", "must be one of mean, statistics, gru, lstm, transformer"),
         ("temporal: {bidirectional: 1}", "must be of type bool"),
         ("data: {fractions: [0.5, 0.5]}", "must be a list of 3 values"),
+        ("temporal: {hidden_dim: 0}", "must be at least 1"),
+        ("temporal: {dropout: 1.5}", r"must lie in \[0, 1\)"),
+        ("objective: {label_smoothing: 2}", r"must lie in \[0, 1\)"),
+        ("optimizer: {ema: 1.5}", r"lie in \[0, 1\)"),
+        ("loop: {seed: -1}", "must be at least 0"),
+        ("data: {fps: 0}", "fps must be above 0, not 0"),
+        ("3: 4", "must hold keys and values"),
         ("temporal: {differences: true}", "must be a list of values"),
         ("temporal: {differences: [1, 0]}", "1 or more, not \\[1, 0\\]"),
         ("loop: {epochs: 0}", "must be at least 1"),
@@ -59,6 +74,7 @@ def test_bad_settings_say_what_and_where(tmp_path, content, reason):
         ("lop.epochs=3", "no group 'lop'"),
         ("loop.epoch=3", "did you mean 'epochs'"),
         ("loop.epochs=x", "must be of type int"),
+        ("loop.epochs=[", "not YAML"),
     ],
 )
 def test_a_bad_setting_says_what(setting, reason):

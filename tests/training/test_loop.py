@@ -177,8 +177,41 @@ def test_accumulated_batches_are_one_update():
     assert not torch.allclose(weights[0], weights[2])
 
 
+def test_a_last_update_of_fewer_batches_weighs_them_alike():
+    train = rising_or_falling(20, seed=0)  # batches of 16 and 4
+    flat = OptimizerOptions(
+        name="sgd", learning_rate=0.1, momentum=0.0, warmup=0.0, schedule="constant", clip_norm=0.0
+    )
+    weights = []
+    for accumulate in (2, 5):
+        objective = make(train, dropout=0.0)
+        options = replace(OPTIONS, epochs=1, accumulate=accumulate)
+        whole = CachedSource(train, [], batch_size=16, time=AS_IT_IS, seed=3)
+        fit(objective, whole, optimizer_options=flat, options=options)
+        weights.append(objective.head.weight.detach())
+    torch.testing.assert_close(*weights)
+
+
+def test_a_loss_that_is_no_number_ends_the_training():
+    train = rising_or_falling(32, seed=0)
+    wild = OptimizerOptions(name="sgd", learning_rate=1e30, warmup=0.0, clip_norm=0.0)
+    with pytest.raises(TrainingError, match="lower optimizer.learning_rate"):
+        fit(make(train), source(train, train), optimizer_options=wild, options=OPTIONS)
+
+
+def test_calibration_on_a_few_that_are_all_right_makes_nothing_certain():
+    train, few = rising_or_falling(64, seed=0), rising_or_falling(8, seed=1)
+    objective = make(train)
+    fit(objective, source(train, []), optimizer_options=OPTIMIZER, options=OPTIONS)
+    assert accuracy(objective, few) == 1
+    calibrate(objective, few)
+    scores, _ = clip_outputs(objective, few)
+    assert 0.8 < scores.max(axis=1).mean() < 0.97  # 9 of 10: eight were right, and one each way
+
+
 def test_calibration_makes_validation_likelier():
     train, validation = rising_or_falling(64, seed=0), rising_or_falling(40, seed=1)
+    validation[::8] = [replace(s, truth=s.truth[::-1].copy()) for s in validation[::8]]
     objective = make(train)
     fit(objective, source(train, []), optimizer_options=OPTIMIZER, options=OPTIONS)
     objective.head.weight.data.mul_(30)  # far too sure of itself
@@ -190,16 +223,21 @@ def test_calibration_makes_validation_likelier():
     sure, right = loss(), accuracy(objective, validation)
     temperature = calibrate(objective, validation)
     assert temperature > 1.5
-    assert loss() <= sure
+    assert loss() < 0.5 * sure
     assert accuracy(objective, validation) == right
 
 
-def test_a_regression_beats_its_mean():
+@pytest.mark.parametrize(("unit", "zero"), [(0.1, 0.0), (50.0, 500.0)])
+def test_a_regression_beats_its_mean_in_any_unit(unit, zero):
     def targets(segments):
-        return [replace(s, truth=np.array([len(s.seconds) / 10.0], np.float32)) for s in segments]
+        truths = [np.array([len(s.seconds) * unit + zero], np.float32) for s in segments]
+        return [replace(s, truth=truth) for s, truth in zip(segments, truths, strict=True)]
 
     train, validation = (targets(rising_or_falling(n, seed=n)) for n in (128, 60))
     objective = make(train, outputs=1, activation="identity")
+    truths = np.array([s.truth for s in train])
+    objective.output_mean.fill_(float(truths.mean()))
+    objective.output_scale.fill_(float(truths.std()))
     fit(
         objective,
         source(train, []),

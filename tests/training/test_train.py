@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,6 +154,74 @@ def test_an_interrupted_training_goes_on(trained, clips, cache, tmp_path):
     train(read_manifest(clips), tmp_path, config, cache, resume=True)
     again = json.loads((tmp_path / "training.json").read_text())
     assert again["history"] == whole["history"]
+
+
+def test_a_resumed_training_keeps_its_settings_and_its_log(clips, cache, tmp_path):
+    config = read_train_config(None, [*SETTINGS, "loop.checkpoint_seconds=0"])
+    train(read_manifest(clips), tmp_path, config, cache)
+    epochs = logged_epochs(tmp_path)
+    assert epochs == list(range(1, len(epochs) + 1))
+    other = replace(config, loop=replace(config.loop, seed=7))
+    with pytest.raises(TrainingError, match="loop.seed was 0"):
+        train(read_manifest(clips), tmp_path, other, cache, resume=True)
+    train(read_manifest(clips), tmp_path, config, cache, resume=True)
+    train(read_manifest(clips), tmp_path, replace(config, head="other"), cache)
+    assert logged_epochs(tmp_path) == epochs
+    assert soravec.load(tmp_path / "model").head().name == "other"  # the first one is gone
+
+
+def logged_epochs(out):
+    return [json.loads(line)["epoch"] for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_clips_may_have_several_labels_or_none(clips, cache, tmp_path):
+    path = tmp_path / "several.jsonl"
+    with clips.open() as source, path.open("w") as file:
+        for number, row in enumerate(csv.DictReader(source)):
+            labels = [row["label"], "any; all"] if number else []
+            line = {"path": str(clips.parent / row["path"]), "labels": labels}
+            file.write(json.dumps(line) + "\n")
+    config = read_train_config(None, SETTINGS)
+    result = train(read_manifest(path), tmp_path / "out", config, cache)
+    head = soravec.load(result.model).head()
+    assert (head.classes, head.config.activation) == (
+        ("any; all", "approach", "retreat"),
+        "sigmoid",
+    )
+    again = read_manifest(tmp_path / "out" / "split.jsonl")
+    assert [clip.labels for clip in again.clips] == [
+        clip.labels for clip in result.prepared.manifest.clips
+    ]
+
+
+def test_targets_are_learned_in_their_own_unit(clips, cache, tmp_path):
+    path = tmp_path / "targets.csv"
+    with clips.open() as source, path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "target"])
+        for row in csv.DictReader(source):
+            target = 1000 if row["label"] == "approach" else 1010
+            writer.writerow([clips.parent / row["path"], target])
+    config = read_train_config(None, SETTINGS)
+    result = train(read_manifest(path), tmp_path / "out", config, cache)
+    assert result.validation["mean_squared_error"] < 100
+    found = soravec.load(result.model).classify(result.prepared.features.clips[0].path)
+    assert not found.ranked
+    assert 990 < found.scores[0] < 1020
+
+
+def test_a_class_of_which_nothing_can_be_read_is_an_error(clips, cache, tmp_path):
+    path = tmp_path / "third.csv"
+    with clips.open() as source, path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label"])
+        for row in csv.DictReader(source):
+            writer.writerow([clips.parent / row["path"], row["label"]])
+        for number in range(3):
+            (tmp_path / f"{number}.mp4").write_bytes(b"no video %d" % number)
+            writer.writerow([f"{number}.mp4", "third"])
+    with pytest.raises(TrainingError, match="training clips of third can be read"):
+        train(read_manifest(path), tmp_path / "out", read_train_config(None, SETTINGS), cache)
 
 
 def test_a_head_alone_keeps_the_space(clips, cache, tmp_path):

@@ -36,6 +36,15 @@ FormatOption = Annotated[
 VideosOption = Annotated[
     Path | None, typer.Option(help="Folder of the videos that such annotations name.")
 ]
+FoldOption = Annotated[
+    int, typer.Option(min=1, help="Which of the splits of such annotations, if there are several.")
+]
+AllowRareOption = Annotated[
+    bool, typer.Option("--allow-rare", help="Labels that look mistyped are meant so.")
+]
+AllowMissingOption = Annotated[
+    bool, typer.Option("--allow-missing", help="Leave out rows whose video is not there.")
+]
 CacheOption = Annotated[
     Path, typer.Option(envvar="SORAVEC_FEATURES", help="Folder in which features are kept.")
 ]
@@ -66,6 +75,10 @@ def train(
     settings: SettingsOption = None,
     annotations: FormatOption = None,
     videos: VideosOption = None,
+    fold: FoldOption = 1,
+    allow_rare: AllowRareOption = False,
+    allow_missing: AllowMissingOption = False,
+    frame_folders: FrameFoldersOption = False,
     cache: CacheOption = DEFAULT_CACHE,
     library: FeaturesOfOption = None,
     compare: Annotated[
@@ -82,10 +95,16 @@ def train(
 ) -> None:
     """Learn labels from clips: a model, and a report of how good it is (extra 'train')."""
     with extra_train("training"):
-        from soravec.evaluation.experiment import Experiment, estimate_experiment, run_experiment
-    plan = Experiment(
-        manifest, out, config, tuple(settings or ()), annotations, videos, cache, library
-    )
+        from soravec.evaluation.experiment import (
+            Experiment,
+            Labelled,
+            estimate_experiment,
+            run_experiment,
+        )
+    if compare and (resume or estimate):
+        raise typer.BadParameter("--compare goes with neither --resume nor --estimate")
+    clips = Labelled(manifest, annotations, videos, fold, allow_rare, allow_missing, frame_folders)
+    plan = Experiment(clips, out, config, tuple(settings or ()), cache, library)
     if estimate:
         lines, facts = estimate_experiment(plan)
     else:
@@ -111,6 +130,10 @@ def evaluate(
     ] = None,
     annotations: FormatOption = None,
     videos: VideosOption = None,
+    fold: FoldOption = 1,
+    allow_rare: AllowRareOption = False,
+    allow_missing: AllowMissingOption = False,
+    frame_folders: FrameFoldersOption = False,
     cache: CacheOption = DEFAULT_CACHE,
     library: FeaturesOfOption = None,
     robustness: RobustnessOption = True,
@@ -119,8 +142,9 @@ def evaluate(
 ) -> None:
     """Say how good a model is on labelled clips, with intervals and baselines (extra 'train')."""
     with extra_train("evaluation"):
-        from soravec.evaluation.experiment import Examination, examine
-    plan = Examination(model, manifest, out, split, head, annotations, videos, cache, library)
+        from soravec.evaluation.experiment import Examination, Labelled, examine
+    clips = Labelled(manifest, annotations, videos, fold, allow_rare, allow_missing, frame_folders)
+    plan = Examination(model, clips, out, split, head, cache, library)
     lines, facts = examine(plan, robustness=robustness, seed=seed, say=say)
     if as_json:
         print_json(facts)
@@ -178,12 +202,15 @@ def _show(found: "Classification", k: int, *, per: str, as_json: bool) -> None:
         spans = [(s.start_seconds, s.end_seconds, s.scores) for s in found.segments]
     for start, end, scores in spans:
         best = top(found.classes, scores, k)
+        if not found.ranked:
+            best = list(zip(found.classes, map(float, scores), strict=True))
         if found.least:
             best = [one for one in best if one[1] >= found.least]
         if as_json:
             labels = [{"label": name, "score": round(score, 6)} for name, score in best]
             line = {"path": found.path, "start_seconds": start, "end_seconds": end}
-            print_json({**line, "label": best[0][0] if best else None, "labels": labels})
+            label = best[0][0] if best and found.ranked else None
+            print_json({**line, "label": label, "labels": labels})
         else:
             named = ", ".join(f"{name} {score:.3f}" for name, score in best) or "nothing sure"
             print(f"{found.path}  {clock(start)} to {clock(end)}  {named}")

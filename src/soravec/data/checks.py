@@ -1,5 +1,6 @@
 """What can be wrong with clips that are each fine alone. Every check returns sentences."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
@@ -75,10 +76,11 @@ def check_labels(clips: Sequence[Clip], named: Named) -> Iterator[str]:
         if len(places) > 1 or len(by_plain[plain]) > 1 or len(plain) < MIN_TYPO_LETTERS:
             continue
         near = get_close_matches(plain, common, n=1, cutoff=TYPO_LIKENESS)
+        near = near or [other for other in common if _one_slip(plain, other)]
         if near and _without_digits(near[0]) != _without_digits(plain):
             yield (
                 f"{named(places[0])}: label '{label}' occurs once; did you mean"
-                f" '{common[near[0]]}'? If not: allow_rare"
+                f" '{common[near[0]]}'? If not: --allow-rare (in Python allow_rare)"
             )
 
 
@@ -142,6 +144,18 @@ def _plain(label: str) -> str:
     """Return a name as it sounds: `Playing  piano` and `playing_piano` are `playingpiano`."""
     plain = "".join(sign for sign in label.casefold() if sign.isalnum())
     return plain or label
+
+
+def _one_slip(one: str, other: str) -> bool:
+    """Return whether one sign was changed, left out or added, or two neighbours were swapped.
+
+    So differ `fight` and `fighy`, `figt`, `figght`, `fihgt`.
+    """
+    start = len(os.path.commonprefix([one, other]))
+    one, other = one[start:][::-1], other[start:][::-1]
+    end = len(os.path.commonprefix([one, other]))
+    one, other = one[end:], other[end:]
+    return max(len(one), len(other)) == 1 or (len(one) == 2 and one == other[::-1])
 
 
 def _without_digits(plain: str) -> str:

@@ -12,6 +12,7 @@ from soravec.errors import ManifestError
 from soravec.evaluation.evaluate import evaluate
 from soravec.runtime.encoder import load
 from soravec.training.compare import compare as compare_models
+from soravec.training.compare import comparison_table
 from soravec.training.config import TrainConfig, read_train_config
 from soravec.training.estimate import estimate, sentences
 from soravec.training.prepare import Places
@@ -22,21 +23,58 @@ REPORT_FOLDER = "report"
 
 
 @dataclass(frozen=True, slots=True)
+class Labelled:
+    """Which clips, and how they are labelled."""
+
+    path: Path
+    """A manifest, a folder per class, or the annotations of a public set."""
+    annotations: str | None = None
+    """Key of `IMPORTERS`; None for a manifest of ours."""
+    videos: Path | None = None
+    """Folder of the videos that such annotations name."""
+    fold: int = 1
+    """Which of the splits of such annotations, where several were published."""
+    allow_rare: bool = False
+    """Whether a label that occurs once and resembles a frequent one is meant so."""
+    allow_missing: bool = False
+    """Whether rows whose video is not there are left out, and told of."""
+    frame_folders: bool = False
+    """Whether, below a folder, a folder of pictures is a video."""
+
+    def read(self) -> Manifest:
+        """Return the clips.
+
+        Raises:
+            ManifestError: They cannot be used.
+        """
+        if self.annotations is None:
+            return read_manifest(
+                self.path,
+                allow_rare=self.allow_rare,
+                allow_missing=self.allow_missing,
+                frame_folders=self.frame_folders,
+            )
+        if self.annotations not in IMPORTERS:
+            known = ", ".join(IMPORTERS)
+            raise ManifestError(self.path, [f"no format '{self.annotations}': choose {known}"])
+        if self.videos is None:
+            reason = "such annotations need the folder of their videos: --videos"
+            raise ManifestError(self.path, [reason])
+        return IMPORTERS[self.annotations](self.path, self.videos, fold=self.fold)
+
+
+@dataclass(frozen=True, slots=True)
 class Experiment:
     """What is to be trained, and from what."""
 
-    manifest: Path
-    """Labelled clips, or the annotations of a public set."""
+    clips: Labelled
+    """What to learn from, and to measure with."""
     out: Path
     """Folder of the training."""
     config: Path | None = None
     """YAML file of settings."""
     settings: tuple[str, ...] = ()
     """Single settings over it."""
-    annotations: str | None = None
-    """Key of `IMPORTERS`; None for a manifest of ours."""
-    videos: Path | None = None
-    """Folder of the videos that such annotations name."""
     cache: Path = Path("soravec.features")
     """Folder in which features are kept."""
     library: Path | None = None
@@ -50,27 +88,7 @@ class Experiment:
             TrainingError: The configuration makes no sense.
         """
         config = read_train_config(self.config, self.settings)
-        return read_labelled(self.manifest, self.annotations, self.videos), config
-
-
-def read_labelled(path: Path, annotations: str | None, videos: Path | None) -> Manifest:
-    """Return the clips of a manifest, or of the annotations of a public set.
-
-    Args:
-        path: The manifest, or the annotations.
-        annotations: Key of `IMPORTERS`; None for a manifest of ours.
-        videos: Folder of the videos that such annotations name.
-
-    Raises:
-        ManifestError: They cannot be used.
-    """
-    if annotations is None:
-        return read_manifest(path)
-    if annotations not in IMPORTERS:
-        raise ManifestError(path, [f"no format '{annotations}': choose {', '.join(IMPORTERS)}"])
-    if videos is None:
-        raise ManifestError(path, ["such annotations need the folder of their videos: --videos"])
-    return IMPORTERS[annotations](path, videos)
+        return self.clips.read(), config
 
 
 def run_experiment(
@@ -99,6 +117,7 @@ def run_experiment(
         say(warning)
     places = Places(plan.cache, plan.library)
     facts: dict[str, Any] = {}
+    lines: list[str] = []
     with training_progress(config.loop.epochs) as bars:
         if compare:
             trained, rows = compare_models(
@@ -111,6 +130,7 @@ def run_experiment(
                 say=say,
             )
             facts["compared"] = [asdict(row) for row in rows]
+            lines += comparison_table(rows, trained.prepared)
         else:
             trained = train(
                 manifest,
@@ -122,15 +142,16 @@ def run_experiment(
                 on_progress=bars.on_step,
                 say=say,
             )
-    lines = [f"{trained.model}: {_how(trained)}"]
+    lines.append(f"{trained.model}: {_how(trained)}")
     facts |= {"model": str(trained.model), "validation": trained.validation}
     facts |= {"epochs": trained.fit.epochs, "skipped": len(trained.prepared.features.skipped)}
-    if manifest.task == "unlabelled" or not trained.prepared.manifest.of_split("test"):
+    labelled = manifest.task != "unlabelled"
+    if not labelled or not trained.prepared.manifest.of_split("test"):
         return [*lines, "no labelled test clips, so no report"], facts
     result = evaluate(
         load(trained.model),
         trained.prepared.manifest,
-        head=config.head,
+        head=config.head if config.objective.supervised else None,
         out=plan.out / REPORT_FOLDER,
         features=trained.prepared.features,
         robustness=robustness,
@@ -146,18 +167,14 @@ class Examination:
 
     model: str
     """A name, a folder or a hub id."""
-    manifest: Path
-    """Labelled clips, or the annotations of a public set."""
+    clips: Labelled
+    """What to measure with."""
     out: Path
     """Folder of the report."""
     split: str = "test"
     """Which clips; all, where none has a split."""
     head: str | None = None
     """Which of the model's heads; None means its only one."""
-    annotations: str | None = None
-    """Key of `IMPORTERS`; None for a manifest of ours."""
-    videos: Path | None = None
-    """Folder of the videos that such annotations name."""
     cache: Path = Path("soravec.features")
     """Folder in which features are kept."""
     library: Path | None = None
@@ -186,7 +203,7 @@ def examine(
         ModelError: There is no such model, or it has no such head.
     """
     encoder = load(plan.model)
-    manifest = read_labelled(plan.manifest, plan.annotations, plan.videos)
+    manifest = plan.clips.read()
     for warning in manifest.warnings:
         say(warning)
     if not any(clip.split for clip in manifest.clips):
@@ -194,7 +211,7 @@ def examine(
         manifest = replace(manifest, clips=clips)
     split = split_named(plan.split)
     if split is None or not manifest.of_split(split):
-        raise ManifestError(plan.manifest, [f"no clip of the split '{plan.split}'"])
+        raise ManifestError(plan.clips.path, [f"no clip of the split '{plan.split}'"])
     with training_progress(0) as bars:
         cache = FeatureCache(plan.cache, encoder, library=plan.library)
         features = cache.read(manifest.clips, on_progress=bars.on_videos)

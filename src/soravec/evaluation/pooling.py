@@ -12,24 +12,23 @@ Float = NDArray[np.float64]
 
 
 def pooled_mean(
-    features: FrameFeatures, *, segment_seconds: float, appearance_features: int
+    features: FrameFeatures, *, segment_seconds: float, parts: tuple[int, int, int]
 ) -> Float:
     """Return the mean (C,) over frames, segments weighted by duration: blind to time.
 
     Args:
         features: Of one clip.
         segment_seconds: Longest segment.
-        appearance_features: How many features, the first ones, are of the frame itself; those and
-            the ones of its change are scaled to unit length each, as temporal models read them.
+        parts: How many features are of the frame's looks, of its difference and of the layout
+            (`CnnConfig.parts`). The first two are scaled to unit length each, and the layout is
+            left as it is, as temporal models read them.
     """
     width = features.features.shape[1]
-    return pooled_statistics(
-        features, segment_seconds=segment_seconds, appearance_features=appearance_features
-    )[:width]
+    return pooled_statistics(features, segment_seconds=segment_seconds, parts=parts)[:width]
 
 
 def pooled_statistics(
-    features: FrameFeatures, *, segment_seconds: float, appearance_features: int
+    features: FrameFeatures, *, segment_seconds: float, parts: tuple[int, int, int]
 ) -> Float:
     """Return mean, standard deviation and mean absolute change from frame to frame (3 C,).
 
@@ -37,8 +36,8 @@ def pooled_statistics(
     by duration. The change is 0 in a segment of one frame. Arguments as of `pooled_mean`.
     """
     series = features.features.astype(np.float64)
-    parts = np.split(series, [appearance_features], axis=1)
-    series = np.concatenate([normalise(part) for part in parts], axis=1)
+    looks, moves, layout = np.split(series, np.cumsum(parts)[:2], axis=1)
+    series = np.concatenate([normalise(looks), normalise(moves), layout], axis=1)
     bounds = plan_segments(features.shots, segment_seconds)
     rows = []
     for start, end in bounds:

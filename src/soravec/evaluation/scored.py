@@ -86,7 +86,7 @@ def gather(
         pooled_statistics(
             one,
             segment_seconds=encoder.config.sampling.segment_seconds,
-            appearance_features=encoder.config.cnn.parts[0],
+            parts=encoder.config.cnn.parts,
         )
         for one in read
     ]

@@ -58,12 +58,17 @@ class SoraEncoder(nn.Module):
         batch, steps = mask.shape
         before = None if previous is None else previous.flatten(0, 1)
         features = self.cnn(frames.flatten(0, 1), before).view(batch, steps, -1)  # (B, T, C)
-        return join(self.temporal(features, elapsed_seconds, mask), self.config.temporal)
+        return join(self.temporal(features, elapsed_seconds, mask), mask, self.config.temporal)
 
 
-def join(reading: Reading, config: TemporalConfig) -> Tensor:
-    """Return segment vectors (B, D): `concat(sqrt(1-w) * appearance, sqrt(w) * motion)`."""
+def join(reading: Reading, mask: Tensor, config: TemporalConfig) -> Tensor:
+    """Return segment vectors (B, D): `concat(sqrt(1-w) * appearance, sqrt(w) * motion)`.
+
+    As everywhere (`soravec.runtime.vectors.compose`) nothing moves in a single frame: its vector is
+    the appearance alone, of unit length.
+    """
     weight = config.motion_weight
     pooled = F.normalize(reading.appearance.sum(dim=1), dim=-1)  # (B, A), the direction of the mean
-    parts = [(1 - weight) ** 0.5 * pooled, weight**0.5 * reading.motion]
-    return torch.cat(parts, dim=-1)  # (B, D)
+    moving = (mask.sum(dim=1, keepdim=True) > 1).to(pooled)  # (B, 1)
+    parts = [(1 - weight) ** 0.5 * pooled, weight**0.5 * reading.motion * moving]
+    return F.normalize(torch.cat(parts, dim=-1), dim=-1)  # (B, D)

@@ -230,8 +230,12 @@ class TemporalModel(nn.Module):
             return pooled
         if self.reader is None or self.config.pooling == "mean":
             return pool_mean(states, mask)
-        whole = self.config.pooling == "mean_max"
-        return pool_mean_max(states, mask) if whole else pool_last(states, mask)
+        if self.config.pooling == "mean_max":
+            return pool_mean_max(states, mask)
+        if self.config.bidirectional:  # read backwards, the first frame is the last
+            forward, backward = states.chunk(2, dim=-1)
+            return torch.cat([pool_last(forward, mask), backward[:, 0]], dim=-1)  # (B, 2 H)
+        return pool_last(states, mask)
 
 
 class SegmentDropout(nn.Module):

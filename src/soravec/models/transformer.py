@@ -21,7 +21,7 @@ class TemporalTransformer(nn.Module):
 
     Args:
         input_dim: Width I of what it reads.
-        width: H, a multiple of 32: the width of a head.
+        width: H; there is a head for about every 32 of it.
         num_layers: Blocks.
         dropout: Share of what each part adds that is dropped in training.
     """
@@ -60,7 +60,8 @@ class Block(nn.Module):
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.num_heads = max(1, width // HEAD_DIM)
+        most = max(1, width // HEAD_DIM)
+        self.num_heads = max(number for number in range(1, most + 1) if width % number == 0)
         self.attention_norm = nn.LayerNorm(width)
         self.to_queries_keys_values = nn.Linear(width, 3 * width)
         self.to_states = nn.Linear(width, width)
@@ -90,6 +91,6 @@ class Block(nn.Module):
 def encode_seconds(seconds: Tensor, width: int) -> Tensor:
     """Return sines and cosines (B, T, width) of times (B, T), with periods of 1/8 to 256 s."""
     shortest, longest = math.log(SHORTEST_PERIOD_SECONDS), math.log(LONGEST_PERIOD_SECONDS)
-    periods = torch.linspace(shortest, longest, width // 2).exp().to(seconds)
+    periods = torch.linspace(shortest, longest, (width + 1) // 2).exp().to(seconds)
     angles = seconds.unsqueeze(-1) * (2 * torch.pi / periods)  # (B, T, width / 2)
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)[..., :width]

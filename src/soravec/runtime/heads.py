@@ -121,6 +121,7 @@ class Head:
                 for segment, row in zip(embedding.segments, scores, strict=True)
             ),
             least=self.config.least,
+            ranked=self.config.activation != "identity",
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from scipy.stats import binomtest
 
@@ -105,6 +106,8 @@ def compare(
     """
     if not config.temporal.train or config.cnn.train_stages:
         raise TrainingError("a comparison trains temporal models on cached features, nothing else")
+    if not config.objective.supervised:
+        raise TrainingError("a comparison goes by the labels: objective.supervised must not be 0")
     prepared = prepare(manifest, config, out, places, on_progress=on_videos, say=say)
     if not prepared.validation or not prepared.num_outputs:
         raise TrainingError(f"{manifest.path}: nothing to compare by: no labelled validation clips")
@@ -131,6 +134,34 @@ def compare(
 def chosen(rows: Sequence[Compared]) -> Compared:
     """Return the most accurate one; of equal ones that with the smallest loss."""
     return min(rows, key=lambda row: (-(row.accuracy or 0.0), row.loss))
+
+
+def comparison_table(rows: Sequence[Compared], prepared: Prepared) -> list[str]:
+    """Return the comparison for a person: a line per model under a heading, the chosen one marked.
+
+    Chance, where classes are told apart, is always answering the commonest one.
+    """
+    clips = len({segment.clip for segment in prepared.validation})
+    fps = prepared.encoder.config.sampling.fps
+    lines = [
+        f"{clips} validation clips, {fps:g} frames/s",
+        f"  {'temporal model':<26} {'accuracy [95 %]':<22} {'loss':<8} {'parameters':>10}"
+        f" {'s to train':>10} {'ms/segment':>10}",
+    ]
+    if prepared.activation == "softmax":
+        truth = {segment.clip: segment.truth for segment in prepared.validation}
+        chance = np.mean(list(truth.values()), axis=0).max()
+        lines.append(f"  {'chance':<26} {chance:.3f}")
+    best = chosen(rows)
+    for row in rows:
+        low, high = row.interval or (0.0, 0.0)
+        found = "" if row.accuracy is None else f"{row.accuracy:.3f} [{low:.3f}, {high:.3f}]"
+        lines.append(
+            f"{'*' if row is best else ' '} {row.name:<26} {found:<22} {row.loss:<8.4f}"
+            f" {row.num_parameters:>10,} {row.training_seconds:>10.1f}"
+            f" {row.segment_milliseconds:>10.2f}"
+        )
+    return lines
 
 
 def sentence(row: Compared) -> str:

@@ -1,5 +1,6 @@
 """What can be set about a training: frozen dataclasses onto which a YAML file maps one to one."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,14 @@ class DataOptions:
     one of them; not look."""
     num_workers: int | None = None
     """Processes that decode; None for one per core."""
+
+    def __post_init__(self) -> None:
+        for name in ("fps", "segment_seconds", "num_workers"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise TrainingError(f"{name} must be above 0, not {value}")
+        if self.views < 0 or min(self.fractions) < 0:
+            raise TrainingError("views and fractions must be at least 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,12 @@ class TemporalOptions:
             raise TrainingError(
                 f"differences are frames back, 1 or more, not {list(self.differences)}"
             )
+        if min(self.hidden_dim, self.num_layers) < 1 or min(self.components, self.motion_dim) < 0:
+            raise TrainingError(
+                "hidden_dim and num_layers must be at least 1, components and motion_dim 0"
+            )
+        if not (0 <= self.dropout < 1 and 0 <= self.motion_weight < 1):
+            raise TrainingError("dropout and motion_weight must lie in [0, 1)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +142,10 @@ class ObjectiveOptions:
     temperature: float = 0.1
     """Of the contrast."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1 or self.temperature <= 0:
+            raise TrainingError("label_smoothing must lie in [0, 1), temperature be above 0")
+
 
 @dataclass(frozen=True, slots=True)
 class OptimizerOptions:
@@ -153,6 +172,10 @@ class OptimizerOptions:
     ema: float = 0.0
     """Decay of an exponential moving average of the weights, which is then kept; 0 for none."""
 
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0 or not (0 <= self.ema < 1 and 0 <= self.warmup < 1):
+            raise TrainingError("learning_rate must be above 0, ema and warmup lie in [0, 1)")
+
 
 @dataclass(frozen=True, slots=True)
 class LoopOptions:
@@ -178,8 +201,10 @@ class LoopOptions:
     """Time between checkpoints, from which `--resume` goes on."""
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_size, self.accumulate) < 1 or self.patience < 0:
-            raise TrainingError("epochs, batch_size and accumulate must be at least 1, patience 0")
+        if min(self.epochs, self.batch_size, self.accumulate) < 1:
+            raise TrainingError("epochs, batch_size and accumulate must be at least 1")
+        if min(self.patience, self.seed) < 0:
+            raise TrainingError("patience and seed must be at least 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +238,13 @@ def read_train_config(path: Path | None, settings: Sequence[str] = ()) -> TrainC
     raw: Any = {}
     if path is not None:
         try:
-            raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            raw = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
         except OSError as error:
             raise TrainingError(f"{path}: cannot be read ({error.strerror})") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             reason = " ".join(str(error).split())
             raise TrainingError(f"{path}: not YAML ({reason})") from error
-        if not isinstance(raw, Mapping):
+        if not isinstance(raw, Mapping) or not all(isinstance(key, str) for key in raw):
             raise TrainingError(f"{path}: must hold keys and values, such as 'model: sora-mini'")
     config = from_dict(TrainConfig, raw, where=str(path or "configuration"), error=TrainingError)
     return with_settings(config, settings)
@@ -243,9 +268,22 @@ def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
                 known = ", ".join(k for k, v in raw.items() if isinstance(v, dict))
                 raise TrainingError(f"--set {setting}: no group '{group}'. There are: {known}")
             place = place[group]
-        place[key] = yaml.safe_load(text)
+        try:
+            place[key] = yaml.load(text, _Loader)
+        except yaml.YAMLError as error:
+            reason = " ".join(str(error).split())
+            raise TrainingError(f"--set {setting}: not YAML ({reason})") from error
         config = from_dict(TrainConfig, raw, where=f"--set {setting}", error=TrainingError)
     return config
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1, but 1e-3 is a number, which YAML 1.1 reads as text for want of a point."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def write_train_config(config: TrainConfig, path: Path) -> None:

@@ -3,7 +3,7 @@
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -73,10 +73,8 @@ def estimate(manifest: Manifest, config: TrainConfig) -> Estimate:
         sample = Prepared(manifest, encoder, features, repeated, (), (paths_of(features), ()))
         step = _step_seconds(sample, config)
     lengths = _lengths(manifest.clips)
-    read = sum(
-        lengths[str(clip.path)] for clip in {str(c.path): c for c in features.clips}.values()
-    )
-    share = sum(lengths.values()) / max(read, 1e-9)
+    read = sum(_seconds_of(clip, lengths) for clip in features.clips)
+    share = sum(_seconds_of(clip, lengths) for clip in manifest.clips) / max(read, 1e-9)
     per_clip = len(segments) / len(features.clips)
     train = [clip for clip in manifest.clips if clip.split in (None, "train")]
     kept = len(train) * (config.data.fractions[0] if train and train[0].split is None else 1)
@@ -138,6 +136,13 @@ def _lengths(clips: Sequence[Clip]) -> dict[str, float]:
         except VideoError:
             continue
     return lengths
+
+
+def _seconds_of(clip: Clip, lengths: Mapping[str, float]) -> float:
+    """Return how long a clip is: its span, or its whole video; 0 where that cannot be probed."""
+    whole = lengths.get(str(clip.path), 0.0)
+    end = whole if clip.end_seconds is None else min(clip.end_seconds, whole)
+    return max(end - (clip.start_seconds or 0.0), 0.0)
 
 
 def _peak_bytes() -> int:

@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from soravec.errors import TrainingError
 from soravec.training.checkpoint import (
     random_state,
     read_checkpoint,
@@ -112,19 +113,25 @@ def fit(
         source: Batches.
         optimizer_options: How weights move.
         options: How long, and how exactly.
-        out: Folder of log and checkpoints; None writes nothing.
+        out: Folder of log and checkpoints; None writes nothing. What an earlier training wrote
+            there, or this one after its last checkpoint, is written anew.
         groups: Modules that learn, each with its share of the learning rate; None for all alike.
         resume: Go on from the checkpoint in `out`, where there is one, as if never interrupted.
         on_progress: Called after every batch.
+
+    Raises:
+        TrainingError: The loss is no longer a number.
     """
     fabric = Fabric(accelerator=options.accelerator, devices=1, precision=options.precision)
     torch.use_deterministic_algorithms(options.deterministic)
     torch.manual_seed(options.seed)
     optimizer = make_optimizer(groups or [(objective, 1.0)], optimizer_options)
+    objective.to(fabric.device)
     state = _State(objective, optimizer, optimizer_options.ema, out)
     model, stepper = fabric.setup(objective, optimizer)
     epoch, begin = state.restore() if resume else (0, 0)
-    result, meter, log = state.result, _Meter(), _Log(out)
+    done = epoch * source.num_batches + begin
+    result, meter, log = state.result, _Meter(), _Log(out, epoch, done)
     total = options.epochs * source.num_batches
     while epoch < options.epochs and not _is_stale(result, options.patience):
         model.train()
@@ -132,8 +139,9 @@ def fit(
             done = epoch * source.num_batches + number
             rate = set_learning_rate(optimizer, optimizer_options, done / total)
             losses = model([view.to(fabric.device) for view in views])
-            fabric.backward(losses["loss"] / options.accumulate)
+            fabric.backward(losses["loss"] / _shared_by(number, source.num_batches, options))
             values = {name: float(loss.detach()) for name, loss in losses.items()}
+            _check_finite(values["loss"], epoch, number)
             result.losses.append(values["loss"])
             meter.count(len(views[0]))
             if (number + 1) % options.accumulate == 0 or number + 1 == source.num_batches:
@@ -156,8 +164,25 @@ def fit(
     result.waiting = meter.waiting
     log.close()
     objective.load_state_dict(state.best)
-    objective.eval()
+    objective.cpu().eval()
     return result
+
+
+def _check_finite(loss: float, epoch: int, number: int) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the loss is {loss} in epoch {epoch + 1}, batch {number + 1}:"
+            " try a lower optimizer.learning_rate, or loop.precision=32-true"
+        )
+
+
+def _shared_by(number: int, num_batches: int, options: LoopOptions) -> int:
+    """Return how many batches share the update of a batch; the last update may have fewer.
+
+    Of 5 batches, 4 per update: 4, 4, 4, 4, 1.
+    """
+    first = number - number % options.accumulate
+    return min(options.accumulate, num_batches - first)
 
 
 class _State:
@@ -278,13 +303,16 @@ class _Meter:
 class _Log:
     """TensorBoard, and JSON lines of every epoch; nothing at all without a folder."""
 
-    def __init__(self, out: Path | None) -> None:
+    def __init__(self, out: Path | None, epochs: int, steps: int) -> None:
+        """Open the logs, and forget what stands there of later epochs and steps."""
         self._file = None if out is None else out / LOG_FILE
         self._board: Any = None
         if out is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(out / "tensorboard"))
+            kept = _first_lines(out / LOG_FILE, epochs)
+            (out / LOG_FILE).write_text(kept, encoding="utf-8")
+            self._board = SummaryWriter(str(out / "tensorboard"), purge_step=steps)
 
     def step(self, kind: str, values: Mapping[str, float], step: int) -> None:
         if self._board is not None:
@@ -333,6 +361,11 @@ def _progress(epoch: int, batch: int, num_batches: int, result: Fit, meter: _Met
 def _is_stale(result: Fit, patience: int) -> bool:
     """Return whether too many epochs have brought no better validation loss."""
     return patience > 0 and result.epochs - result.best_epoch >= patience
+
+
+def _first_lines(path: Path, count: int) -> str:
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    return "".join(lines[:count])
 
 
 def _copy(module: nn.Module) -> dict[str, Tensor]:

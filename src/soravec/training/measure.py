@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
+from torch.nn import functional as F
 
 from soravec.runtime.heads import Activation
 from soravec.training.batches import Segment, plain_batches
@@ -64,8 +65,10 @@ def calibrate(objective: Objective, segments: Sequence[Segment]) -> float:
     """Divide the head's outputs by the temperature that suits segments not learned from.
 
     Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", 2017,
-    https://arxiv.org/abs/1706.04599, section 4.2. Returns the temperature; 1 where there is nothing
-    to calibrate or no segment to do it on.
+    https://arxiv.org/abs/1706.04599, section 4.2. Of N segments of K classes the truth is held for
+    N / (N + K) sure (Platt, "Probabilistic Outputs for Support Vector Machines", 1999, section
+    2.2), so that a few segments that are all right do not make every answer certain. Returns the
+    temperature; 1 where there is nothing to calibrate or no segment to do it on.
     """
     if objective.head is None or objective.activation == "identity" or not segments:
         return 1.0
@@ -74,8 +77,15 @@ def calibrate(objective: Objective, segments: Sequence[Segment]) -> float:
     outputs = torch.cat([objective.outputs(batch) for batch in batches])
     truth = torch.cat([batch.truth for batch in batches])
 
+    count = len(truth)
+    num_answers = truth.shape[1] if objective.activation == "softmax" else 2
+    sure = (truth * count + 1) / (count + num_answers)  # (N, K)
+    lost = (
+        F.cross_entropy if objective.activation == "softmax" else F.binary_cross_entropy_with_logits
+    )
+
     def loss(logarithm: float) -> float:
-        return float(objective.supervised_loss(outputs / np.exp(logarithm), truth))
+        return float(lost(outputs / float(np.exp(logarithm)), sure))
 
     found = minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded")
     temperature = float(np.exp(found.x))

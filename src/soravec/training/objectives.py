@@ -25,6 +25,9 @@ DECODER_DIM = 256
 class Objective(nn.Module):
     """The weighted sum of losses of batches.
 
+    Targets of a regression are learned in units of their own deviation (`output_mean`,
+    `output_scale`), so that degrees and metres learn alike; outputs are in the units of the truth.
+
     Args:
         temporal: The model.
         options: The weights.
@@ -32,6 +35,9 @@ class Objective(nn.Module):
         activation: What they mean: decides the supervised loss.
         dropout: Share of a vector that the head does not see in training.
     """
+
+    output_mean: Tensor
+    output_scale: Tensor
 
     def __init__(
         self,
@@ -50,6 +56,8 @@ class Objective(nn.Module):
         config = temporal.config
         dim = config.appearance_dim + config.motion_dim
         self.head = nn.Linear(dim, num_outputs) if num_outputs else None
+        self.register_buffer("output_mean", torch.zeros(num_outputs))
+        self.register_buffer("output_scale", torch.ones(num_outputs))
         width = temporal.num_read
         self.reconstruct = _decoder(config.motion_dim, width, wanted=options.autoencoder)
         self.predict = _decoder(config.motion_dim, width, wanted=options.prediction)
@@ -69,7 +77,7 @@ class Objective(nn.Module):
         batch = views[0]
         reading = self.temporal(batch.features, batch.elapsed_seconds, batch.mask)
         if self.head is not None:
-            outputs = self._outputs(reading)
+            outputs = self._outputs(reading, batch.mask)
             losses["supervised"] = self.supervised_loss(outputs, batch.truth)
         if self.options.contrast:
             other = views[1]
@@ -86,18 +94,29 @@ class Objective(nn.Module):
 
     def outputs(self, batch: Batch) -> Tensor:
         """Return the head's outputs (B, K) before their activation."""
-        return self._outputs(self.temporal(batch.features, batch.elapsed_seconds, batch.mask))
+        reading = self.temporal(batch.features, batch.elapsed_seconds, batch.mask)
+        return self._outputs(reading, batch.mask)
 
-    def _outputs(self, reading: Reading) -> Tensor:
+    def _outputs(self, reading: Reading, mask: Tensor) -> Tensor:
         assert self.head is not None
-        vectors = self.dropout(VECTOR_SCALE * join(reading, self.temporal.config))  # (B, D)
-        logits: Tensor = self.head(vectors)
-        return logits
+        vectors = join(reading, mask, self.temporal.config)  # (B, D)
+        outputs: Tensor = self.head(self.dropout(VECTOR_SCALE * vectors))  # (B, K)
+        return outputs * self.output_scale + self.output_mean
+
+    def linear_head(self) -> tuple[Tensor, Tensor]:
+        """Return weight (K, D) and bias (K,) of the head on unit vectors, as they are stored."""
+        assert self.head is not None
+        weight = self.head.weight * VECTOR_SCALE * self.output_scale.unsqueeze(1)
+        bias = self.head.bias * self.output_scale + self.output_mean
+        return weight.detach().cpu(), bias.detach().cpu()
 
     def supervised_loss(self, outputs: Tensor, truth: Tensor) -> Tensor:
-        """Return the mean loss of outputs (B, K) against the truth (B, K)."""
+        """Return the mean loss of outputs (B, K) against the truth (B, K).
+
+        Squared errors are in units of the targets' variance: about 1 for predicting their mean.
+        """
         if self.activation == "identity":
-            return F.mse_loss(outputs, truth)
+            return F.mse_loss(outputs / self.output_scale, truth / self.output_scale)
         if self.activation == "sigmoid":
             return F.binary_cross_entropy_with_logits(outputs, truth)
         smoothing = self.options.label_smoothing if self.training else 0.0

@@ -31,6 +31,7 @@ from soravec.training.batches import Segment, segments_of
 from soravec.training.config import TrainConfig
 
 SPLIT_FILE = "split.csv"
+"""A manifest again; `split.jsonl` where CSV cannot say it."""
 SKIPPED_FILE = "skipped.csv"
 DUPLICATES_FILE = "duplicates.csv"
 BASE_FOLDER = "base"
@@ -97,7 +98,8 @@ def prepare(
 ) -> Prepared:
     """Split the clips, read their features, look for duplicates, and divide clips into segments.
 
-    Writes `split.csv`, `skipped.csv` and `duplicates.csv` into `out`.
+    Writes `split.csv` (`split.jsonl` where CSV cannot say the labels), `skipped.csv` and
+    `duplicates.csv` into `out`.
 
     Args:
         manifest: The clips.
@@ -125,6 +127,7 @@ def prepare(
     train = of_split(features, "train")
     if not train.clips:
         raise TrainingError(f"{manifest.path}: no clip to train on can be read")
+    _check_learnable(manifest, train, features)
     if config.data.views:
         train = cache.augmented(
             train,
@@ -146,6 +149,24 @@ def prepare(
         segments_of_set(validation, manifest, encoder),
         (paths_of(train), paths_of(validation)),
     )
+
+
+def _check_learnable(manifest: Manifest, train: FeatureSet, features: FeatureSet) -> None:
+    """Check that every class is left with a clip to learn from.
+
+    Raises:
+        TrainingError: None of the training clips of a class can be read.
+    """
+    if manifest.task not in ("single_label", "multi_label"):
+        return
+    learned = {label for clip in train.clips for label in clip.labels}
+    lost = [name for name in manifest.classes if name not in learned]
+    if lost:
+        first = f" The first: {features.skipped[0].message}" if features.skipped else ""
+        raise TrainingError(
+            f"{manifest.path}: none of the training clips of {', '.join(lost)} can be read."
+            f" Mend them, or leave the class out.{first}"
+        )
 
 
 def read_again(
@@ -239,6 +260,13 @@ def write_base(
     save_model(model, folder, card=card)
 
 
+def _split_file(manifest: Manifest) -> str:
+    """Return a name whose format can hold the labels: none at all, or with `;` or `|` in them."""
+    several = manifest.task == "multi_label"
+    hard = any(not clip.labels or set("".join(clip.labels)) & set(";|") for clip in manifest.clips)
+    return str(Path(SPLIT_FILE).with_suffix(".jsonl")) if several and hard else SPLIT_FILE
+
+
 def _split(
     manifest: Manifest,
     features: FeatureSet,
@@ -247,7 +275,7 @@ def _split(
     say: Callable[[str], None],
 ) -> Manifest:
     """Return the manifest with a split for every clip, duplicates treated as asked."""
-    options = config.data
+    options, known = config.data, len(manifest.warnings)
     pairs: list[DuplicatePair] = []
     if options.duplicates != "ignore":
         pairs = near_duplicates(features.clips, [views[0] for views in features.views])
@@ -256,7 +284,9 @@ def _split(
     elif options.duplicates == "group":
         manifest = same_group(manifest, pairs)
     manifest = split_clips(manifest, options.fractions, seed=config.loop.seed)
-    write_manifest(manifest, out / SPLIT_FILE)
+    for warning in manifest.warnings[known:]:
+        say(warning)
+    write_manifest(manifest, out / _split_file(manifest))
     splits = {clip.row: clip.split for clip in manifest.clips}
     kept = [pair for pair in pairs if pair.first.row in splits and pair.second.row in splits]
     leaks = [pair for pair in kept if splits[pair.first.row] != splits[pair.second.row]]

@@ -1,16 +1,17 @@
 """A trained temporal model and its head as a model folder, with its card."""
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from soravec.models.export import load_encoder, save_model
 from soravec.models.sora import SoraEncoder
 from soravec.models.temporal import TemporalModel
-from soravec.runtime.heads import Head, HeadConfig, write_head
+from soravec.runtime.heads import HEADS_FOLDER, Head, HeadConfig, write_head
 from soravec.training.config import TrainConfig
 from soravec.training.loop import Fit
-from soravec.training.objectives import VECTOR_SCALE, Objective
+from soravec.training.objectives import Objective
 from soravec.training.prepare import Prepared
 
 
@@ -37,12 +38,13 @@ def save_trained(
         description=f"{base.name} and a {objective.temporal.config.kind}, trained on {what}",
         files={},
     )
+    shutil.rmtree(folder / HEADS_FOLDER, ignore_errors=True)  # of an earlier run: another space
     card = _card(prepared, config, result, measured)
     written = save_model(encoder, folder, card=card, cnn_from=base.folder.path)
     if objective.head is not None:
         head = HeadConfig(names, prepared.activation, written.space_id, base.config.sampling.fps)
-        weight = (objective.head.weight * VECTOR_SCALE).detach().numpy()
-        write_head(folder, Head(config.head, head, weight, objective.head.bias.detach().numpy()))
+        weight, bias = objective.linear_head()
+        write_head(folder, Head(config.head, head, weight.numpy(), bias.numpy()))
     return folder
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from soravec.models.temporal import TemporalModel, pooled_dim
 from soravec.runtime.config import ModelConfig, TemporalConfig
 from soravec.runtime.folder import find_model
 from soravec.training.batches import CachedSource, Segment, plain_batches
-from soravec.training.config import TrainConfig, write_train_config
+from soravec.training.config import TrainConfig, read_train_config, write_train_config
 from soravec.training.end_to_end import train_end_to_end
 from soravec.training.loop import Fit, Progress, fit
 from soravec.training.measure import calibrate, measure
@@ -74,6 +74,8 @@ def train(
         ManifestError: The clips cannot be used.
         TrainingError: The configuration does not fit them.
     """
+    if resume:
+        check_resumable(config, out)
     prepared = prepare(manifest, config, out, places, on_progress=on_videos, say=say)
     write_train_config(config, out / CONFIG_FILE)
     if config.cnn.train_stages:
@@ -92,6 +94,28 @@ def train(
     model = save_trained(objective, prepared, config, out / MODEL_FOLDER, result, measured)
     write_facts(out / TRAINING_FILE, objective, result, measured)
     return Trained(model, prepared, result, measured)
+
+
+def check_resumable(config: TrainConfig, out: Path) -> None:
+    """Check that a training in `out` was begun with the same settings.
+
+    Raises:
+        TrainingError: It was not.
+    """
+    if not (out / CONFIG_FILE).is_file():
+        return
+    begun = asdict(read_train_config(out / CONFIG_FILE))
+    changed = [
+        f"{group}.{key} was {begun[group][key]!r}" if key else f"{group} was {begun[group]!r}"
+        for group, value in asdict(config).items()
+        for key in (value if isinstance(value, dict) else ("",))
+        if (begun[group][key] != value[key] if key else begun[group] != value)
+    ]
+    if changed:
+        raise TrainingError(
+            f"{out}: cannot be resumed with other settings ({', '.join(changed)})."
+            " Set them as they were, or train without --resume."
+        )
 
 
 def write_facts(
@@ -179,13 +203,18 @@ def make_objective(prepared: Prepared, config: TrainConfig) -> Objective:
             "nothing to learn: the clips have no labels and no target, and no weight is set of"
             " objective.autoencoder, objective.prediction or objective.contrast"
         )
-    return Objective(
+    objective = Objective(
         temporal,
         weights,
         num_outputs=prepared.num_outputs if weights.supervised else 0,
         activation=prepared.activation,
         dropout=options.dropout,
     )
+    if objective.head is not None and prepared.activation == "identity":
+        mean, deviation = _moments([torch.from_numpy(s.truth)[None] for s in prepared.train])
+        objective.output_mean.copy_(mean)
+        objective.output_scale.copy_(deviation)
+    return objective
 
 
 def temporal_config(base: ModelConfig, config: TrainConfig) -> TemporalConfig:
