@@ -123,6 +123,15 @@ def test_the_page_is_whole_and_needs_nothing_else(evaluated):
         assert heading in text
 
 
+def test_every_figure_says_at_which_rate_frames_were_read(evaluated):
+    rate = f"{evaluated[2].results.model.sample_fps:g} frames/s"
+    _, *sections = evaluated[2].page.read_text().split("<h2>")
+    said = {part.split("</h2>")[0]: rate in part or "<th>fps</th>" in part for part in sections}
+    silent = {name for name, is_said in said.items() if not is_said}
+    assert len(said) >= 7
+    assert silent <= {"Worst mistakes", "Not scored"}
+
+
 def test_lines_are_a_table_with_the_order_test_and_where_the_report_is(evaluated):
     lines = evaluated[2].lines
     assert "11 test clips (6 independent), 2 frames/s" in lines[0]

@@ -243,8 +243,8 @@ def estimate_experiment(plan: Experiment) -> tuple[list[str], dict[str, Any]]:
 
 def _how(trained: Trained) -> str:
     found = ", ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in trained.validation.items())
-    fit = trained.fit
+    fit, fps = trained.fit, trained.prepared.encoder.config.sampling.fps
     return (
         f"{fit.epochs} epochs in {fit.seconds:.1f} s ({fit.waiting:.0%} waiting for data),"
-        f" number {fit.best_epoch} kept; validation: {found or 'none'}"
+        f" number {fit.best_epoch} kept; validation at {fps:g} frames/s: {found or 'none'}"
     )

@@ -85,7 +85,10 @@ def _methods(results: Results) -> str:
     rows = [(r.name, r.kind, r.figures[key]) for r in results.rows if key in r.figures]
     better = "" if results.primary.higher_is_better else " Lower is better."
     plot = interval_plot(rows, chance=_chance(results), unit_scale=_unit_scale(results))
-    caption = f"{title} on the {results.data.split} clips, 95 % intervals; dashed: chance.{better}"
+    caption = (
+        f"{title} on the {results.data.split} clips {_rate(results)}, 95 % intervals; dashed:"
+        f" chance.{better}"
+    )
     return (
         "<h2>Beside probes, baselines and chance</h2>"
         f'<div class="pair"><figure>{plot}<figcaption>{html.escape(caption)}</figcaption></figure>'
@@ -95,10 +98,11 @@ def _methods(results: Results) -> str:
 
 def _classes(results: Results) -> str:
     if not isinstance(results.metrics, ClassificationMetrics):
-        return "<h2>Targets</h2>" + target_table(results.metrics)
+        said = f"<p>Read {_rate(results)}.</p>"
+        return "<h2>Targets</h2>" + said + target_table(results.metrics)
     tables = class_table(results.metrics), confusion_table(results.metrics)
     parts = "".join(f"<div>{table}</div>" for table in tables if table)
-    return f'<h2>Classes</h2><div class="pair">{parts}</div>'
+    return f'<h2>Classes</h2><p>Read {_rate(results)}.</p><div class="pair">{parts}</div>'
 
 
 def _calibration(results: Results) -> str:
@@ -109,7 +113,8 @@ def _calibration(results: Results) -> str:
     return (
         "<h2>Do its probabilities mean what they say?</h2>"
         f'<div class="pair"><figure class="square">{reliability_plot(calibration)}<figcaption>'
-        "Share of answers that are right, by the probability that was given.</figcaption></figure>"
+        f"Share of answers that are right, by the probability that was given; {_rate(results)}."
+        "</figcaption></figure>"
         f"<div><p>Expected calibration error <b>{error:.3f}</b> over {len(calibration.num_clips)}"
         " bins: how far, on average, the share that is right lies from the probability given.</p>"
         "<p>A calibrated model follows the dashed line: bars that end below it tell of too much"
@@ -191,8 +196,12 @@ def _rounds(results: Results) -> str:
     rounds = max(one.rounds for one in results.order)
     return (
         f"Within each segment: shuffled (mean of {rounds} shuffles), reversed, and the middle frame"
-        " in place of all."
+        f" in place of all; {_rate(results)}."
     )
+
+
+def _rate(results: Results) -> str:
+    return f"at {results.model.sample_fps:g} frames/s"
 
 
 def _chance(results: Results) -> float | None:

@@ -124,8 +124,13 @@ def compare(
     objective, result, tried = best
     write_train_config(tried, out / CONFIG_FILE)
     measured = measure(objective, prepared.train, prepared.validation)
-    write_facts(out / TRAINING_FILE, objective, result, measured)
-    figures = {"chosen": chosen(rows).name, "models": [asdict(row) for row in rows]}
+    write_facts(out / TRAINING_FILE, objective, prepared, result, measured)
+    fps = prepared.encoder.config.sampling.fps
+    figures = {
+        "chosen": chosen(rows).name,
+        "sample_fps": fps,
+        "models": [asdict(row) for row in rows],
+    }
     (out / COMPARISON_FILE).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     model = save_trained(objective, prepared, tried, out / MODEL_FOLDER, result, measured)
     return Trained(model, prepared, result, measured), rows

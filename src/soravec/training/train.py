@@ -92,7 +92,7 @@ def train(
         )
     measured = measure(objective, prepared.train, prepared.validation)
     model = save_trained(objective, prepared, config, out / MODEL_FOLDER, result, measured)
-    write_facts(out / TRAINING_FILE, objective, result, measured)
+    write_facts(out / TRAINING_FILE, objective, prepared, result, measured)
     return Trained(model, prepared, result, measured)
 
 
@@ -119,7 +119,11 @@ def check_resumable(config: TrainConfig, out: Path) -> None:
 
 
 def write_facts(
-    path: Path, objective: Objective, result: Fit, measured: Mapping[str, float]
+    path: Path,
+    objective: Objective,
+    prepared: Prepared,
+    result: Fit,
+    measured: Mapping[str, float],
 ) -> None:
     """Write what a training came to as JSON."""
     facts = {
@@ -128,6 +132,7 @@ def write_facts(
         "seconds": round(result.seconds, 3),
         "waiting": round(result.waiting, 4),
         "num_parameters": num_parameters(objective),
+        "sample_fps": prepared.encoder.config.sampling.fps,
         "validation": dict(measured),
         "history": result.history,
     }
