@@ -170,17 +170,23 @@ def test_a_resumed_training_keeps_its_settings_and_its_log(clips, cache, tmp_pat
     assert soravec.load(tmp_path / "model").head().name == "other"  # the first one is gone
 
 
+def labelled(clips):
+    """The videos of a manifest with their labels."""
+    with clips.open() as file:
+        return [(clips.parent / row["path"], row["label"]) for row in csv.DictReader(file)]
+
+
 def logged_epochs(out):
     return [json.loads(line)["epoch"] for line in (out / "log.jsonl").read_text().splitlines()]
 
 
 def test_clips_may_have_several_labels_or_none(clips, cache, tmp_path):
     path = tmp_path / "several.jsonl"
-    with clips.open() as source, path.open("w") as file:
-        for number, row in enumerate(csv.DictReader(source)):
-            labels = [row["label"], "any; all"] if number else []
-            line = {"path": str(clips.parent / row["path"]), "labels": labels}
-            file.write(json.dumps(line) + "\n")
+    lines = [
+        {"path": str(video), "labels": [label, "any; all"] if number else []}
+        for number, (video, label) in enumerate(labelled(clips))
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     config = read_train_config(None, SETTINGS)
     result = train(read_manifest(path), tmp_path / "out", config, cache)
     head = soravec.load(result.model).head()
@@ -196,12 +202,9 @@ def test_clips_may_have_several_labels_or_none(clips, cache, tmp_path):
 
 def test_targets_are_learned_in_their_own_unit(clips, cache, tmp_path):
     path = tmp_path / "targets.csv"
-    with clips.open() as source, path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "target"])
-        for row in csv.DictReader(source):
-            target = 1000 if row["label"] == "approach" else 1010
-            writer.writerow([clips.parent / row["path"], target])
+    targets = {"approach": 1000, "retreat": 1010}
+    lines = [f"{video},{targets[label]}" for video, label in labelled(clips)]
+    path.write_text("\n".join(["path,target", *lines]))
     config = read_train_config(None, SETTINGS)
     result = train(read_manifest(path), tmp_path / "out", config, cache)
     assert result.validation["mean_squared_error"] < 100
@@ -212,14 +215,11 @@ def test_targets_are_learned_in_their_own_unit(clips, cache, tmp_path):
 
 def test_a_class_of_which_nothing_can_be_read_is_an_error(clips, cache, tmp_path):
     path = tmp_path / "third.csv"
-    with clips.open() as source, path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "label"])
-        for row in csv.DictReader(source):
-            writer.writerow([clips.parent / row["path"], row["label"]])
-        for number in range(3):
-            (tmp_path / f"{number}.mp4").write_bytes(b"no video %d" % number)
-            writer.writerow([f"{number}.mp4", "third"])
+    lines = [f"{video},{label}" for video, label in labelled(clips)]
+    for number in range(3):
+        (tmp_path / f"{number}.mp4").write_bytes(b"no video %d" % number)
+        lines.append(f"{number}.mp4,third")
+    path.write_text("\n".join(["path,label", *lines]))
     with pytest.raises(TrainingError, match="training clips of third can be read"):
         train(read_manifest(path), tmp_path / "out", read_train_config(None, SETTINGS), cache)
 
