@@ -387,7 +387,7 @@ def parse():
         default=["sora-mini", *NETWORKS],
         help=f"model folders or names, and ImageNet CNNs: {', '.join(NETWORKS)}",
     )
-    parser.add_argument("--quick", action="store_true", help=f"only {' and '.join(QUICK)}")
+    parser.add_argument("--quick", action="store_true", help=f"only {'; '.join(QUICK)}")
     parser.add_argument("--seed", type=int, default=0, help="of folds, weights and order")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument(

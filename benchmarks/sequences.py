@@ -7,7 +7,7 @@ once on its test groups. Features are standardised, so that 1 is about what the 
 misses by.
 Intervals are 95 %, bootstrapped over groups of clips.
 
-    python benchmarks/sequences.py --data DIR [--model sora-mini] [--fps 4]
+    python benchmarks/sequences.py --data DIR [--model sora-mini] [--fps 2]
 """
 
 import argparse
@@ -32,7 +32,7 @@ SETTINGS = (
     "objective.autoencoder=1",
     "objective.prediction=1",
     "temporal.hidden_dim=256",
-    "temporal.dropout=0",
+    "temporal.dropout=0.5",
     "data.duplicates=ignore",
 )
 
@@ -88,7 +88,7 @@ def parse():
     root = os.environ.get("SORAVEC_DATA")
     parser.add_argument("--data", type=Path, default=Path(root) if root else None)
     parser.add_argument("--model", default="sora-mini")
-    parser.add_argument("--fps", type=float, default=4.0)
+    parser.add_argument("--fps", type=float, default=2.0)
     parser.add_argument(
         "--cache", type=Path, default=Path(tempfile.gettempdir()) / "soravec-labelled"
     )
