@@ -7,7 +7,7 @@ once on its test groups. Features are standardised, so that 1 is about what the 
 misses by.
 Intervals are 95 %, bootstrapped over groups of clips.
 
-    python benchmarks/sequences.py --data DIR [--model sora-mini] [--fps 2]
+    python benchmarks/sequences.py --data DIR [--model sora-mini] [--fps 4] [--set KEY=VALUE]
 """
 
 import argparse
@@ -32,7 +32,7 @@ SETTINGS = (
     "objective.autoencoder=1",
     "objective.prediction=1",
     "temporal.hidden_dim=256",
-    "temporal.dropout=0.5",
+    "temporal.dropout=0.0",
     "data.duplicates=ignore",
 )
 
@@ -41,7 +41,13 @@ def main():
     arguments = parse()
     torch.set_num_threads(1)
     config = read_train_config(
-        None, [*SETTINGS, f"model={arguments.model}", f"data.fps={arguments.fps:g}"]
+        None,
+        [
+            *SETTINGS,
+            f"model={arguments.model}",
+            f"data.fps={arguments.fps:g}",
+            *arguments.settings,
+        ],
     )
     manifest = read_manifest(arguments.data / "actions" / "manifest.csv")
     with tempfile.TemporaryDirectory() as out:
@@ -54,7 +60,8 @@ def main():
     print(
         f"actions, {arguments.model}, {arguments.fps:g} frames/s: learned from"
         f" {len(prepared.train)} segments in {seconds:.0f} s (epoch {result.best_epoch} of"
-        f" {result.epochs}), measured on {len(segments)} of {len(test.clips)} test clips"
+        f" {result.epochs}, validation loss {result.best_loss:.4f}), measured on"
+        f" {len(segments)} of {len(test.clips)} test clips"
     )
     units = np.array(units_of(test.clips))[[segment.clip for segment in segments]]
     draws = resample(units)
@@ -88,10 +95,11 @@ def parse():
     root = os.environ.get("SORAVEC_DATA")
     parser.add_argument("--data", type=Path, default=Path(root) if root else None)
     parser.add_argument("--model", default="sora-mini")
-    parser.add_argument("--fps", type=float, default=2.0)
+    parser.add_argument("--fps", type=float, default=4.0)
     parser.add_argument(
         "--cache", type=Path, default=Path(tempfile.gettempdir()) / "soravec-labelled"
     )
+    parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
     if arguments.data is None:
         parser.error("give --data DIR, or set SORAVEC_DATA")
