@@ -164,7 +164,8 @@ def test_a_resumed_training_keeps_its_settings_and_its_log(clips, cache, tmp_pat
     other = replace(config, loop=replace(config.loop, seed=7))
     with pytest.raises(TrainingError, match="loop.seed was 0"):
         train(read_manifest(clips), tmp_path, other, cache, resume=True)
-    train(read_manifest(clips), tmp_path, config, cache, resume=True)
+    oftener = replace(config, loop=replace(config.loop, checkpoint_seconds=1.0))
+    train(read_manifest(clips), tmp_path, oftener, cache, resume=True)
     train(read_manifest(clips), tmp_path, replace(config, head="other"), cache)
     assert logged_epochs(tmp_path) == epochs
     assert soravec.load(tmp_path / "model").head().name == "other"  # the first one is gone

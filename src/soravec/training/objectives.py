@@ -116,7 +116,7 @@ class Objective(nn.Module):
         Squared errors are in units of the targets' variance: about 1 for predicting their mean.
         """
         if self.activation == "identity":
-            return F.mse_loss(outputs / self.output_scale, truth / self.output_scale)
+            return ((outputs - truth) / self.output_scale).square().mean()
         if self.activation == "sigmoid":
             return F.binary_cross_entropy_with_logits(outputs, truth)
         smoothing = self.options.label_smoothing if self.training else 0.0

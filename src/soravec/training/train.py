@@ -29,6 +29,8 @@ CNN_FOLDER = "cnn"
 CONFIG_FILE = "config.yaml"
 TRAINING_FILE = "training.json"
 BATCH_SEGMENTS = 64
+MAY_CHANGE = (("data", "num_workers"), ("loop", "checkpoint_seconds"))
+"""Settings that change nothing about what is learned: a training is resumed with others too."""
 WHITENING_FLOOR = 1e-3
 """Added to the variance of a component, so that noise is not blown up."""
 
@@ -97,7 +99,7 @@ def train(
 
 
 def check_resumable(config: TrainConfig, out: Path) -> None:
-    """Check that a training in `out` was begun with the same settings.
+    """Check that a training in `out` was begun with the same settings, but for `MAY_CHANGE`.
 
     Raises:
         TrainingError: It was not.
@@ -110,6 +112,7 @@ def check_resumable(config: TrainConfig, out: Path) -> None:
         for group, value in asdict(config).items()
         for key in (value if isinstance(value, dict) else ("",))
         if (begun[group][key] != value[key] if key else begun[group] != value)
+        and (group, key) not in MAY_CHANGE
     ]
     if changed:
         raise TrainingError(
