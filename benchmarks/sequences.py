@@ -69,8 +69,8 @@ def main():
     for task, by_kind in errors.items():
         for kind, values in by_kind.items():
             found = mean_figure(np.array(values), draws)
-            print(f"{task:<12} {kind:<6} {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")
-        for kind in ("mean", "copy"):
+            print(f"{task:<12} {kind:<8} {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")
+        for kind in ("mean", "copy", "average"):
             less = mean_figure(np.subtract(by_kind["model"], by_kind[kind]), draws)
             print(
                 f"{task:<12} model less {kind}: {less.value:+.3f}"

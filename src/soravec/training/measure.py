@@ -100,8 +100,8 @@ def measure(
 ) -> dict[str, float]:
     """Return what the validation clips come to: accuracy, losses, and what they are compared with.
 
-    For a sequence autoencoder the errors of predicting the mean and of copying the last frame
-    stand beside its own.
+    For a sequence autoencoder the errors of predicting the training mean, of copying the last frame
+    and of repeating the average of those read stand beside its own.
     """
     if not segments:
         return {}

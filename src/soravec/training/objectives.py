@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soravec.models.decoder import SequenceDecoder
+from soravec.models.pooling import pool_mean
 from soravec.models.sora import join
 from soravec.models.temporal import Reading, TemporalModel
 from soravec.runtime.heads import Activation
@@ -123,7 +124,7 @@ class Objective(nn.Module):
         return F.cross_entropy(outputs, truth.argmax(dim=1), label_smoothing=smoothing)
 
     def sequence_errors(self, batch: Batch) -> dict[str, "SequenceError"]:
-        """Return the mean squared errors of reconstruction and prediction, and of two baselines.
+        """Return the mean squared errors of reconstruction and prediction, and of baselines.
 
         The composite model of Srivastava et al. 2015 (see `SequenceDecoder`), section 2.3: the
         first half of a segment is read; one decoder gives it back in reverse order, another gives
@@ -138,6 +139,7 @@ class Objective(nn.Module):
         first = (steps < half[:, None]).to(batch.mask)  # (B, T)
         code = self.temporal(batch.features, batch.elapsed_seconds, first).motion  # (B, M)
         last = _at(series, half[:, None] - 1).squeeze(1)  # (B, C)
+        average = pool_mean(series, first)  # (B, C)
         backward = (half[:, None] - 1 - steps).clamp(min=0)  # (B, T)
         forward = (half[:, None] + steps).clamp(max=len(steps) - 1)
         # Going back, the time to the frame before is that which the frame after it had waited.
@@ -150,7 +152,9 @@ class Objective(nn.Module):
             "prediction": (self.predict, forward, ahead, second),
         }
         return {
-            name: _sequence_error(decoder(code, last, times), _at(series, index), last, mask)
+            name: _sequence_error(
+                decoder(code, last, average, times), _at(series, index), last, average, mask
+            )
             for name, (decoder, index, times, mask) in plans.items()
             if decoder is not None
         }
@@ -165,6 +169,8 @@ class SequenceError(NamedTuple):
     """Of the mean over the training set, in its place."""
     copy: Tensor
     """Of the last frame that was seen, in its place."""
+    average: Tensor
+    """Of the average of the frames that were seen, in its place."""
 
 
 def _weights(options: ObjectiveOptions) -> dict[str, float]:
@@ -185,10 +191,12 @@ def _at(series: Tensor, index: Tensor) -> Tensor:
     return series.gather(1, index.unsqueeze(-1).expand(-1, -1, series.shape[2]))
 
 
-def _sequence_error(decoded: Tensor, target: Tensor, last: Tensor, mask: Tensor) -> SequenceError:
-    copied = last.unsqueeze(1).expand_as(target)
+def _sequence_error(
+    decoded: Tensor, target: Tensor, last: Tensor, average: Tensor, mask: Tensor
+) -> SequenceError:
     return SequenceError(
         prediction_loss(decoded, target, mask),
         prediction_loss(torch.zeros_like(target), target, mask),
-        prediction_loss(copied, target, mask),
+        prediction_loss(last.unsqueeze(1).expand_as(target), target, mask),
+        prediction_loss(average.unsqueeze(1).expand_as(target), target, mask),
     )
