@@ -45,7 +45,7 @@ from soravec.types import Frames
 from soravec.video import AtRate, VideoReader
 
 FPS = 2.0
-RNNS = ("GRU", "GRU, statistics beside")
+RNNS = ("GRU, differences", "GRU, differences and statistics")
 TEACHER = "mobilenet-v1"
 RANDOM = "random weights"
 
@@ -159,7 +159,7 @@ def cnn_row(name, folder, paths):
         "CPU",
         {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": 1},
     )
-    rate = speed(lambda images: engine(images)[0], size)
+    rate = speed(lambda images: engine([images] * len(engine.inputs))[0], size)
     megabytes = find_model(folder).size_bytes / 1e6
     vectors = np.stack([one.mean(axis=0) for one in features])
     return Row(name, features, vectors, f"{rate:.0f}", f"{megabytes:.1f}")
