@@ -79,6 +79,11 @@ def test_every_table_has_baselines_and_chance(evaluated):
         for figure in row.figures.values():
             assert figure.low <= figure.value <= figure.high or figure.method.startswith("perc")
             assert "6 groups" in figure.method
+    for one, figures in zip(results.metrics.classes, results.class_figures, strict=True):
+        assert figures["f1"].value == pytest.approx(one.f1)
+        assert figures["f1"].low <= one.f1 <= figures["f1"].high
+        assert figures["chance"].value == one.num_clips / results.metrics.num_clips
+    assert "<th>AP by chance</th>" in evaluated[2].page.read_text()
     differences = [row.difference for row in results.rows]
     assert differences[0] is None
     statistics = results.rows[4]
@@ -171,6 +176,9 @@ def test_regression_beside_the_mean_of_the_training_targets(encoder, tmp_path):
     assert constant == pytest.approx(mean_squared_error(test, [np.mean(train)] * len(test)))
     assert found.results.metrics.mean_squared_error < 0.5 * constant
     assert found.results.metrics.r_squared > 0.5
+    (of_target,) = found.results.class_figures
+    assert of_target["r_squared"].value == pytest.approx(found.results.metrics.r_squared)
+    assert of_target["mean_squared_error"].low < found.results.metrics.mean_squared_error
     assert found.results.retrieval == ()
     assert Page(found.page.read_text()).open == []
 

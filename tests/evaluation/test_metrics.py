@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import average_precision_score, f1_score, r2_score
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    precision_score,
+    r2_score,
+    recall_score,
+)
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
     multiclass_average_precision,
@@ -14,6 +20,7 @@ from torchmetrics.functional.regression import r2_score as torch_r2_score
 
 from soravec.evaluation import statistics
 from soravec.evaluation.intervals import resample
+from soravec.evaluation.measures import class_figures
 from soravec.evaluation.metrics import (
     binary_cross_entropies,
     calibration,
@@ -135,6 +142,25 @@ def test_statistics_of_draws_agree_with_scikit_learn(answers, tied):
         assert f1[row] == pytest.approx(wanted)
         wanted = np.average(scores.argmax(axis=1) == numbers, weights=weights)
         assert right[row] == pytest.approx(wanted)
+
+
+def test_figures_of_a_class_agree_with_scikit_learn_draw_by_draw(answers):
+    scores, numbers = answers
+    truth = np.eye(7)[numbers]
+    draws = resample(range(200), num_resamples=200)
+    found = class_figures(scores, truth, "single_label", draws)
+    given = np.eye(7)[scores.argmax(axis=1)]
+    wanted = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
+    for k, figures in enumerate(found):
+        assert figures["chance"].value == pytest.approx(truth[:, k].mean())
+        for name, score in wanted.items():
+            answer = truth[:, k], given[:, k]
+            values = [score(*answer, sample_weight=weights) for weights in draws.counts]
+            assert figures[name].value == pytest.approx(score(*answer))
+            assert figures[name].low == pytest.approx(np.percentile(values, 2.5))
+            assert figures[name].high == pytest.approx(np.percentile(values, 97.5))
+        area = average_precision_score(truth[:, k], scores[:, k])
+        assert figures["average_precision"].value == pytest.approx(area)
 
 
 def test_r_squared_of_draws_agrees_with_scikit_learn():

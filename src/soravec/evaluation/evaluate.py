@@ -15,7 +15,7 @@ from soravec.data.clips import Clip, Manifest, Split, portable
 from soravec.data.features import FeatureSet
 from soravec.errors import ManifestError, TrainingError
 from soravec.evaluation.intervals import FEW_UNITS, Resamples, resample
-from soravec.evaluation.measures import measures_of
+from soravec.evaluation.measures import class_figures, measures_of
 from soravec.evaluation.metrics import (
     ClassificationMetrics,
     RegressionMetrics,
@@ -132,6 +132,7 @@ def evaluate(  # noqa: PLR0913  # each is a choice of the caller
         measures=measures_of(task, len(classes)),
         rows=tuple(table_of(answers, truth, task, resamples, sample_fps=question.fps)),
         metrics=_metrics(manifest, scores, truth, classes),
+        class_figures=class_figures(scores, truth, task, resamples),
         retrieval=retrieval_rows(question),
         order=order_rows(question),
         curves=(rate_curve(question), *(damage_curves(question, say) if robustness else ())),

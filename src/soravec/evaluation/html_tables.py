@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from soravec.evaluation.intervals import Figure
 from soravec.evaluation.metrics import ClassificationMetrics, RegressionMetrics
@@ -37,18 +37,19 @@ def method_table(results: Results) -> str:
     return html_table(headings, rows, kinds)
 
 
-def class_table(metrics: ClassificationMetrics) -> str:
-    """Return precision, recall, F1 and average precision of every class."""
+def class_table(metrics: ClassificationMetrics, figures: Sequence[Mapping[str, Figure]]) -> str:
+    """Return precision, recall, F1 and average precision of every class, and of chance."""
     rows = [
         [
             html.escape(one.name),
             str(one.num_clips),
-            _number(one.precision),
-            _number(one.recall),
-            _meter(one.f1),
-            _number(one.average_precision),
+            _cell(found["precision"]),
+            _cell(found["recall"]),
+            f"{_meter(one.f1)}{_interval(found['f1'], number)}",
+            _cell(found["average_precision"]),
+            _cell(found["chance"]),
         ]
-        for one in metrics.classes
+        for one, found in zip(metrics.classes, figures, strict=True)
     ]
     mean = [
         "mean of classes with clips",
@@ -57,8 +58,9 @@ def class_table(metrics: ClassificationMetrics) -> str:
         _number(metrics.macro_recall),
         _meter(metrics.macro_f1),
         _number(metrics.mean_average_precision),
+        "",
     ]
-    headings = ("class", "clips", "precision", "recall", "F1", "AP")
+    headings = ("class", "clips", "precision", "recall", "F1", "AP", "AP by chance")
     return html_table(headings, [*rows, mean])
 
 
@@ -104,13 +106,15 @@ def _pairs(metrics: ClassificationMetrics, names: Sequence[str]) -> str:
     return "<h3>Confused most often</h3>" + html_table(("is", "called", "clips"), rows)
 
 
-def target_table(metrics: RegressionMetrics) -> str:
-    """Return the errors of every target of a regression."""
+def target_table(
+    results: Results, metrics: RegressionMetrics, figures: Sequence[Mapping[str, Figure]]
+) -> str:
+    """Return the errors of every target of a regression; by chance R² is 0."""
     rows = [
-        [html.escape(name), *(number(value) for value in values)]
-        for name, *values in metrics.targets
+        [html.escape(name), *(_cell(found[one.key]) for one in results.measures)]
+        for (name, *_), found in zip(metrics.targets, figures, strict=True)
     ]
-    return html_table(("target", "MSE", "MAE", "R²"), rows)
+    return html_table(("target", *(one.title for one in results.measures)), rows)
 
 
 def retrieval_table(results: Results) -> str:
@@ -172,9 +176,13 @@ def _cell(figure: Figure | None, *, signed: bool = False, whole: bool = False) -
     def show(value: float) -> str:
         return f"{value:.0f}" if whole else number(value, signed=signed)
 
+    return show(figure.value) + _interval(figure, show)
+
+
+def _interval(figure: Figure, show: Callable[[float], str]) -> str:
     if figure.low is None or figure.high is None:
-        return show(figure.value)
-    return f"{show(figure.value)}<small>[{show(figure.low)}, {show(figure.high)}]</small>"
+        return ""
+    return f"<small>[{show(figure.low)}, {show(figure.high)}]</small>"
 
 
 def _number(value: float) -> str:

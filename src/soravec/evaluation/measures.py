@@ -117,6 +117,34 @@ def chance_figures(truth: Float, task: Task) -> dict[str, Figure]:
     return {ACCURACY.key: Figure(1 / classes), **top, MAP.key: prevalence, **entropy}
 
 
+def class_figures(
+    scores: Float, truth: Float, task: Task, resamples: Resamples
+) -> tuple[dict[str, Figure], ...]:
+    """Return precision, recall, F1 and average precision of every class, or a target's errors.
+
+    Beside them, as `chance`, the share of clips that belong to the class: about the precision and
+    the average precision of answers that know nothing.
+    """
+    count = truth.shape[1]
+    if task == "regression":
+        columns = [(scores[:, [k]], truth[:, [k]]) for k in range(count)]
+        return tuple(figures_of(said, right, task, resamples) for said, right in columns)
+    given, right = _given(scores, task), truth > 0
+    found = []
+    for k in range(count):
+        said, real = given[:, k].astype(np.float64), right[:, k].astype(np.float64)
+        hits = said * real
+        named = {
+            "precision": statistics.ratio(hits, said),
+            "recall": statistics.ratio(hits, real),
+            "f1": statistics.ratio(2 * hits, said + real),
+            "average_precision": statistics.average_precision(scores[:, k], right[:, k]),
+        }
+        figures = {name: figure(statistic, resamples) for name, statistic in named.items()}
+        found.append(figures | {"chance": Figure(float(real.mean()))})
+    return tuple(found)
+
+
 def cross_entropies(scores: Float, truth: Float, task: Task) -> Float:
     """Return (N,) -ln p of the right class, or the mean over labels of that of each answer."""
     if task == "multi_label":

@@ -98,9 +98,13 @@ def _methods(results: Results) -> str:
 
 def _classes(results: Results) -> str:
     if not isinstance(results.metrics, ClassificationMetrics):
-        said = f"<p>Read {_rate(results)}.</p>"
-        return "<h2>Targets</h2>" + said + target_table(results.metrics)
-    tables = class_table(results.metrics), confusion_table(results.metrics)
+        said = f"<p>Read {_rate(results)}. To answer with the mean has an R² of 0.</p>"
+        table = target_table(results, results.metrics, results.class_figures)
+        return "<h2>Targets</h2>" + said + table
+    tables = (
+        class_table(results.metrics, results.class_figures),
+        confusion_table(results.metrics),
+    )
     parts = "".join(f"<div>{table}</div>" for table in tables if table)
     return f'<h2>Classes</h2><p>Read {_rate(results)}.</p><div class="pair">{parts}</div>'
 

@@ -180,6 +180,8 @@ class Results:
     """Methods, the model first, chance last."""
     metrics: ClassificationMetrics | RegressionMetrics
     """Of the model, in full."""
+    class_figures: tuple[Mapping[str, Figure], ...]
+    """Of the model, by class or target: what stands in their table, with intervals."""
     retrieval: tuple[RetrievalRow, ...]
     """Empty for a regression, and where no clip has a like."""
     order: tuple[OrderRow, ...]

@@ -16,6 +16,28 @@ def accuracy(scores: Float, truth: NDArray[np.int64]) -> Statistic:
     return mean_of((scores.argmax(axis=1) == truth).astype(np.float64))
 
 
+def ratio(part: Float, whole: Float) -> Statistic:
+    """Return the sum of a value (N,) over that of another, such as hits over answers.
+
+    NaN where the second sum is 0.
+    """
+    columns = np.stack([part, whole], axis=1)
+
+    def statistic(counts: Counts) -> Float:
+        sums = weighted_sums(counts, columns)  # (R, 2)
+        return sums[:, 0] / np.where(sums[:, 1] > 0, sums[:, 1], np.nan)
+
+    return statistic
+
+
+def average_precision(scores: Float, truth: NDArray[np.bool_]) -> Statistic:
+    """Return the average precision of one class; both (N,). NaN where no drawn clip is of it."""
+    ranking = _Ranking(scores, truth)
+    return lambda counts: np.concatenate(
+        [ranking.precision(counts[at : at + BLOCK]) for at in range(0, len(counts), BLOCK)]
+    )
+
+
 def macro_f1(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Statistic:
     """Return the mean over classes of F1; both (N, K).
 
@@ -39,12 +61,10 @@ def mean_average_precision(scores: Float, truth: NDArray[np.bool_]) -> Statistic
 
     Classes that no drawn clip belongs to are left out.
     """
-    classes = [_Ranking(scores[:, k], truth[:, k]) for k in range(scores.shape[1])]
+    classes = [average_precision(scores[:, k], truth[:, k]) for k in range(scores.shape[1])]
 
     def statistic(counts: Counts) -> Float:
-        blocks = [counts[at : at + BLOCK] for at in range(0, len(counts), BLOCK)]
-        columns = [np.concatenate([one.precision(block) for block in blocks]) for one in classes]
-        values = np.stack(columns, axis=1)  # (R, K)
+        values = np.stack([one(counts) for one in classes], axis=1)  # (R, K)
         return _mean_where(np.nan_to_num(values), np.isfinite(values))
 
     return statistic
