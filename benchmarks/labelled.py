@@ -73,7 +73,9 @@ TEMPORAL = {
     "GRU, differences and statistics": {"kind": "gru", "differences": BACK, "statistics": True},
     "Transformer": {"kind": "transformer", "num_layers": 2},
 }
-QUICK = ("GRU, differences", "GRU both ways, differences", "GRU, differences and statistics")
+CHOOSER = "GRU, differences"
+"""The temporal model whose inner folds say whether frame, motion or both are read."""
+QUICK = (CHOOSER, "GRU both ways, differences", "GRU, differences and statistics")
 SIZES = {"hidden_dim": 32, "pooling": "mean_max"}
 DROPOUT = 0.6
 OBJECTIVE = ObjectiveOptions(label_smoothing=0.1)
@@ -298,12 +300,11 @@ def one_fold(read, train, test, names, seed):
         losses[name] = min(loss for _, loss in probe.losses)
     for_statistics = min(READS, key=lambda name: losses[f"statistics, {name}"])
     scores[STATISTICS] = scores[f"statistics, {for_statistics}"]
-    first = names[0]
-    by_part = {part: held_loss(read, train, part, first, seed) for part in READS}
+    by_part = {part: held_loss(read, train, part, CHOOSER, seed) for part in READS}
     part = min(by_part, key=lambda name: by_part[name])
-    held_losses = {first: by_part[part]}
+    held_losses = {CHOOSER: by_part[part]}
     for name in names:
-        if name != first:
+        if name != CHOOSER:
             held_losses[name] = held_loss(read, train, part, name, seed)
         objectives = [
             trained(read, train, part, name, seed * NUM_SEEDS + number)

@@ -183,6 +183,14 @@ def test_regression_beside_the_mean_of_the_training_targets(encoder, tmp_path):
     assert Page(found.page.read_text()).open == []
 
 
+def test_warnings_of_the_clips_stand_in_the_report(with_head, tmp_path):
+    manifest, features = labelled(with_head, tmp_path)
+    manifest = replace(manifest, warnings=("2 pairs <show> the same",))
+    found = run(with_head, manifest, features, tmp_path / "report")
+    assert found.results.notes[-1] == "2 pairs <show> the same"
+    assert "2 pairs &lt;show&gt; the same" in found.page.read_text()
+
+
 def test_several_labels(encoder, tmp_path):
     manifest, features = labelled(encoder, tmp_path, task="multi_label", per_class=18)
     found = run(encoder, manifest, features, tmp_path / "report")

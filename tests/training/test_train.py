@@ -63,6 +63,31 @@ def trained(clips, cache, tmp_path_factory):
     return train(read_manifest(clips), out, config, cache, say=said.append), said
 
 
+def test_the_same_clip_in_two_splits_is_said_and_listed(clips, cache, small_model, tmp_path):
+    videos = [clip.path for clip in read_manifest(clips).clips if clip.path.name != "bad.mp4"]
+    again = shutil.copy(videos[0], tmp_path / "again.mp4")
+    lines = ["path,label,split"]
+    for number, path in enumerate(videos[:6]):
+        lines.append(f"{path},{'ab'[number % 2]},train")
+    lines += [f"{again},a,test", f"{videos[6]},b,test"]
+    (tmp_path / "leaky.csv").write_text("\n".join(lines))
+    settings = ["data.fps=4", "data.num_workers=2", f"model={small_model}"]
+    said = []
+    prepared = prepare(
+        read_manifest(tmp_path / "leaky.csv"),
+        read_train_config(None, settings),
+        tmp_path,
+        cache,
+        say=said.append,
+    )
+    (warning,) = [text for text in said if "in different splits" in text]
+    assert warning in prepared.manifest.warnings  # and so in the report
+    with (tmp_path / "duplicates.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    copies = [{r["first"], r["second"]} for r in rows if r["kind"] == "copy"]
+    assert {str(videos[0]), str(again)} in copies
+
+
 def test_it_leaves_a_model_that_classifies_as_it_was_measured(trained, clips):
     result, said = trained
     encoder = soravec.load(result.model)

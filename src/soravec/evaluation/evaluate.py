@@ -55,6 +55,8 @@ Float = NDArray[np.float64]
 
 JSON_FILE = "report.json"
 PAGE_FILE = "report.html"
+MOST_WARNINGS = 20
+"""Warnings of the manifest that stand in the report."""
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
@@ -138,7 +140,10 @@ def evaluate(  # noqa: PLR0913  # each is a choice of the caller
         curves=(rate_curve(question), *(damage_curves(question, say) if robustness else ())),
         mistakes=tuple(mistake for _, mistake in worst),
         skipped=_skipped(manifest, features, split),
-        notes=_notes(encoder, chosen, splits, resamples, split),
+        notes=(
+            *_notes(encoder, chosen, splits, resamples, split),
+            *manifest.warnings[:MOST_WARNINGS],
+        ),
         seed=seed,
         soravec_version=metadata.version("soravec"),
     )

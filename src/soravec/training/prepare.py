@@ -305,11 +305,13 @@ def _split(
     _write_rows(out / DUPLICATES_FILE, rows, DUPLICATE_COLUMNS)
     if leaks:
         copies = sum(pair.kind == "copy" for pair in leaks)
-        say(
+        said = (
             f"{len(leaks)} pairs of clips in different splits show the same ({copies} the same"
-            f" moment, the others the same place): {out / DUPLICATES_FILE}. Figures may flatter;"
-            " --set data.duplicates=group keeps them together, drop leaves copies out"
+            f" moment, the others the same place), listed in {DUPLICATES_FILE}: figures may"
+            " flatter; --set data.duplicates=group keeps them together, drop leaves copies out"
         )
+        say(said)
+        manifest = replace(manifest, warnings=(*manifest.warnings, said))
     return manifest
 
 
