@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import soravec
+from soravec.data.features import FeatureCache
 from soravec.data.manifest import read_manifest
 from soravec.data.orders import write_orders
 from soravec.errors import ManifestError, ModelError, TrainingError
@@ -274,6 +275,18 @@ def test_views_are_augmented_once_and_kept(clips, cache, tmp_path):
     )  # fmt: skip
     assert asked == [1]
     np.testing.assert_array_equal(again.train[0].views[2], prepared.train[0].views[2])
+
+
+def test_damaged_features_are_read_again(clips, small_model, tmp_path):
+    chosen_clips = read_manifest(clips).clips[:2]
+    encoder = soravec.load(small_model).sampled(fps=4.0)
+    whole = FeatureCache(tmp_path, encoder, num_workers=1).read(chosen_clips)
+    damaged = sorted(tmp_path.rglob("*.safetensors"))[0]
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    again = FeatureCache(tmp_path, encoder, num_workers=1).read(chosen_clips)
+    assert not again.skipped
+    for (first,), (second,) in zip(whole.views, again.views, strict=True):
+        np.testing.assert_array_equal(first.features, second.features)
 
 
 def test_a_cnn_may_read_differences(clips, cache, tmp_path):

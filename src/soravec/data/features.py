@@ -195,8 +195,18 @@ class FeatureCache:
         return self._library if fits and recipe.get("sampling") == "uniform" else None
 
     def _stored(self, path: str) -> FrameFeatures:
-        files = self._place(self._identities[path]) or self._files
-        return files.read(self._identities[path], self._encoder.feature_id)
+        """Return what is kept of a video; where that is damaged, the video is read again."""
+        identity, feature_id = self._identities[path], self._encoder.feature_id
+        files = self._place(identity) or self._files
+        try:
+            return files.read(identity, feature_id)
+        except LibraryError:
+            if files is not self._files:
+                raise
+            files.path(identity, feature_id).unlink()
+            if self._fill({path}, None):
+                raise
+            return self._files.read(identity, feature_id)
 
     def _run(
         self, jobs: Sequence[J], encode: Callable[[J], Message]

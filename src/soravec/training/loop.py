@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import Precision
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -127,7 +128,7 @@ def fit(
     torch.manual_seed(options.seed)
     optimizer = make_optimizer(groups or [(objective, 1.0)], optimizer_options)
     objective.to(fabric.device)
-    state = _State(objective, optimizer, optimizer_options.ema, out)
+    state = _State(objective, optimizer, fabric.strategy.precision, optimizer_options.ema, out)
     model, stepper = fabric.setup(objective, optimizer)
     epoch, begin = state.restore() if resume else (0, 0)
     done = epoch * source.num_batches + begin
@@ -189,10 +190,16 @@ class _State:
     """All that an interruption must not lose."""
 
     def __init__(
-        self, objective: nn.Module, optimizer: torch.optim.Optimizer, ema: float, out: Path | None
+        self,
+        objective: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        precision: Precision,
+        ema: float,
+        out: Path | None,
     ) -> None:
         self.objective = objective
         self.optimizer = optimizer
+        self.precision = precision
         self.averaged: AveragedModel | None = None
         if ema:
             self.averaged = AveragedModel(
@@ -233,6 +240,7 @@ class _State:
         state = read_checkpoint(self.path)
         self.objective.load_state_dict(state["objective"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.precision.load_state_dict(state["precision"])
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
         self.best = state["best"]
@@ -253,6 +261,7 @@ class _State:
         state: dict[str, Any] = {
             "objective": self.objective.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "precision": self.precision.state_dict(),
             "averaged": {} if self.averaged is None else self.averaged.state_dict(),
             "best": self.best,
             "result": asdict(self.result),
