@@ -189,6 +189,9 @@ def test_warnings_of_the_clips_stand_in_the_report(with_head, tmp_path):
     found = run(with_head, manifest, features, tmp_path / "report")
     assert found.results.notes[-1] == "2 pairs <show> the same"
     assert "2 pairs &lt;show&gt; the same" in found.page.read_text()
+    manifest = replace(manifest, warnings=tuple(f"odd {n}" for n in range(23)))
+    found = run(with_head, manifest, features, tmp_path / "many")
+    assert found.results.notes[-2:] == ("odd 19", "3 more warnings of the clips.")
 
 
 def test_several_labels(encoder, tmp_path):

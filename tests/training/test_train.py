@@ -82,7 +82,8 @@ def test_the_same_clip_in_two_splits_is_said_and_listed(clips, cache, small_mode
         say=said.append,
     )
     (warning,) = [text for text in said if "in different splits" in text]
-    assert warning in prepared.manifest.warnings  # and so in the report
+    assert str(tmp_path / "duplicates.csv") in warning
+    assert warning.startswith(prepared.manifest.warnings[-1])  # which stands in the report
     with (tmp_path / "duplicates.csv").open() as file:
         rows = list(csv.DictReader(file))
     copies = [{r["first"], r["second"]} for r in rows if r["kind"] == "copy"]
@@ -277,13 +278,17 @@ def test_views_are_augmented_once_and_kept(clips, cache, tmp_path):
     np.testing.assert_array_equal(again.train[0].views[2], prepared.train[0].views[2])
 
 
-def test_damaged_features_are_read_again(clips, small_model, tmp_path):
+@pytest.mark.parametrize("in_library", [False, True])
+def test_damaged_features_are_read_again(clips, small_model, tmp_path, in_library):
     chosen_clips = read_manifest(clips).clips[:2]
     encoder = soravec.load(small_model).sampled(fps=4.0)
-    whole = FeatureCache(tmp_path, encoder, num_workers=1).read(chosen_clips)
-    damaged = sorted(tmp_path.rglob("*.safetensors"))[0]
+    kept, library = tmp_path / "kept", tmp_path / "library"
+    whole = FeatureCache(kept, encoder, num_workers=1).read(chosen_clips)
+    damaged = sorted(kept.rglob("*.safetensors"))[0]
+    if in_library:
+        shutil.copytree(damaged.parents[1], library / "features")
     damaged.write_bytes(damaged.read_bytes()[:100])
-    again = FeatureCache(tmp_path, encoder, num_workers=1).read(chosen_clips)
+    again = FeatureCache(kept, encoder, library=library, num_workers=1).read(chosen_clips)
     assert not again.skipped
     for (first,), (second,) in zip(whole.views, again.views, strict=True):
         np.testing.assert_array_equal(first.features, second.features)

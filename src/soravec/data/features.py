@@ -206,7 +206,7 @@ class FeatureCache:
             files.path(identity, feature_id).unlink()
             if self._fill({path}, None):
                 raise
-            return self._files.read(identity, feature_id)
+            return (self._place(identity) or self._files).read(identity, feature_id)
 
     def _run(
         self, jobs: Sequence[J], encode: Callable[[J], Message]

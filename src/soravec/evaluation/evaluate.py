@@ -142,7 +142,7 @@ def evaluate(  # noqa: PLR0913  # each is a choice of the caller
         skipped=_skipped(manifest, features, split),
         notes=(
             *_notes(encoder, chosen, splits, resamples, split),
-            *manifest.warnings[:MOST_WARNINGS],
+            *_first(manifest.warnings),
         ),
         seed=seed,
         soravec_version=metadata.version("soravec"),
@@ -264,6 +264,13 @@ def _skipped(manifest: Manifest, features: FeatureSet, split: Split) -> tuple[Sk
         for one in features.skipped
         if split_of.get(one.clip.row) == split
     )
+
+
+def _first(warnings: Sequence[str]) -> tuple[str, ...]:
+    """Return the first warnings, and how many more there are."""
+    more = len(warnings) - MOST_WARNINGS
+    rest = (f"{more} more warnings of the clips.",) if more > 0 else ()
+    return (*warnings[:MOST_WARNINGS], *rest)
 
 
 def _notes(

@@ -310,7 +310,7 @@ def _split(
             f" moment, the others the same place), listed in {DUPLICATES_FILE}: figures may"
             " flatter; --set data.duplicates=group keeps them together, drop leaves copies out"
         )
-        say(said)
+        say(f"{said} ({out / DUPLICATES_FILE})")
         manifest = replace(manifest, warnings=(*manifest.warnings, said))
     return manifest
 
