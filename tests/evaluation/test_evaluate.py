@@ -162,7 +162,7 @@ def test_a_model_without_a_head_is_judged_by_a_probe(encoder, tmp_path):
     assert found.results.model.head == ""
     assert found.results.rows[0].name == "linear probe of its vectors"
     assert found.results.metrics.accuracy == 1.0
-    assert any("has no head" in note for note in found.results.notes)
+    assert any("has no head for these classes" in note for note in found.results.notes)
     assert "None: every clip is right." in found.page.read_text()
 
 

@@ -60,6 +60,16 @@ def test_a_head_is_kept_in_the_folder(tmp_path):
     assert read_head(tmp_path, "other").name == "other"
 
 
+def test_tags_answer_where_there_is_no_other_head(tmp_path):
+    write_head(tmp_path, head(name="tags"))
+    assert read_head(tmp_path).name == "tags"
+    write_head(tmp_path, head(name="zoo"))
+    assert read_head(tmp_path).name == "zoo"
+    write_head(tmp_path, head(name="other"))
+    with pytest.raises(ModelError, match="choose one of other, tags, zoo"):
+        read_head(tmp_path)
+
+
 def test_a_class_answers_to_all_its_names(tmp_path):
     words = (("kitten", "猫"), (), ("fish", "猫"))
     named = replace(head(), config=replace(head().config, words=words, least=0.25))

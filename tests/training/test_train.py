@@ -16,6 +16,7 @@ from soravec.data.orders import write_orders
 from soravec.errors import ManifestError, ModelError, TrainingError
 from soravec.models.build import build_model
 from soravec.models.export import load_encoder
+from soravec.runtime.heads import head_names
 from soravec.training.compare import CANDIDATES, chosen, compare
 from soravec.training.config import read_train_config
 from soravec.training.estimate import estimate, sentences
@@ -254,10 +255,22 @@ def test_a_class_of_which_nothing_can_be_read_is_an_error(clips, cache, tmp_path
 
 def test_a_head_alone_keeps_the_space(clips, cache, tmp_path):
     config = read_train_config(None, [*SETTINGS, "temporal.train=false", "head=course"])
-    result = train(read_manifest(clips), tmp_path, config, cache)
+    result = train(read_manifest(clips), tmp_path / "first", config, cache)
     encoder = soravec.load(result.model)
     assert encoder.space_id == soravec.load().space_id
     assert encoder.head("course").classes == ("approach", "retreat")
+    settings = [*SETTINGS, f"model={result.model}", "temporal.train=false", "head=again"]
+    second = train(
+        read_manifest(clips), tmp_path / "second", read_train_config(None, settings), cache
+    )
+    both = soravec.load(second.model)
+    assert {"again", "course"} <= set(head_names(both.folder.path))
+    np.testing.assert_array_equal(both.head("course").weight, encoder.head("course").weight)
+    settings = [*SETTINGS, f"model={result.model}", "head=third"]
+    other = train(
+        read_manifest(clips), tmp_path / "third", read_train_config(None, settings), cache
+    )
+    assert head_names(other.model) == ("third",)
 
 
 def test_views_are_augmented_once_and_kept(clips, cache, tmp_path):

@@ -48,7 +48,7 @@ from soravec.evaluation.stress import (
 )
 from soravec.evaluation.tables import summary_lines
 from soravec.runtime.encoder import Encoder
-from soravec.runtime.heads import Head, head_names
+from soravec.runtime.heads import TAGS_HEAD, Head, head_names
 from soravec.types import FrameFeatures
 
 Float = NDArray[np.float64]
@@ -103,7 +103,7 @@ def evaluate(  # noqa: PLR0913  # each is a choice of the caller
         manifest: Labelled clips with splits.
         features: Of all its clips that could be read.
         out: Folder of the report; made where absent.
-        head: Which of the model's heads answers; None means the only one.
+        head: Which of the model's heads answers; None means the only one beside the tags.
         split: Which clips are scored.
         seed: Of draws, folds, shuffles and noise.
         robustness: Whether clips are decoded again, made worse, and read anew.
@@ -117,7 +117,8 @@ def evaluate(  # noqa: PLR0913  # each is a choice of the caller
     """
     if manifest.task == "unlabelled":
         raise ManifestError(manifest.path, ["clips without labels cannot be scored"])
-    chosen = encoder.head(head) if head or head_names(encoder.folder.path) else None
+    trained = set(head_names(encoder.folder.path)) - {TAGS_HEAD}
+    chosen = encoder.head(head) if head or trained else None
     if chosen is not None:
         check_classes(manifest, chosen)
     classes = chosen.classes if chosen else manifest.classes
@@ -286,7 +287,10 @@ def _notes(
             f"With {resamples.num_units} {what} the intervals are rough, often too narrow."
         )
     if head is None:
-        notes.append(f"{encoder.name} has no head: a linear probe of its vectors answers for it.")
+        notes.append(
+            f"{encoder.name} has no head for these classes: a linear probe of its vectors answers"
+            " for it."
+        )
     learned = head.config.sample_fps if head else 0.0
     if learned and learned != encoder.config.sampling.fps:
         fps = encoder.config.sampling.fps

@@ -174,7 +174,7 @@ class Examination:
     split: str = "test"
     """Which clips; all, where none has a split."""
     head: str | None = None
-    """Which of the model's heads; None means its only one."""
+    """Which of the model's heads; None means its only one beside the tags."""
     cache: Path = Path("soravec.features")
     """Folder in which features are kept."""
     library: Path | None = None

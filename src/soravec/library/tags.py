@@ -12,11 +12,9 @@ from soravec.library.filters import Filter, allowed_videos
 from soravec.library.store import VectorStore
 from soravec.library.words import terms_of
 from soravec.runtime.folder import find_model
-from soravec.runtime.heads import Head, head_names, read_head
+from soravec.runtime.heads import TAGS_HEAD, Head, head_names, read_head
 from soravec.types import Hit
 
-TAGS_HEAD = "tags"
-"""The head of a model whose classes are tags."""
 LEAST_PROBABILITY = 0.02
 """What is less likely is no answer."""
 CANDIDATES_PER_HIT = 4

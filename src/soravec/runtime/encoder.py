@@ -167,7 +167,7 @@ class Encoder:
 
         Args:
             source: What to read, as for `embed`.
-            head: The name of one of the model's heads; None means its only one.
+            head: The name of one of the model's heads; None means its only one beside the tags.
             start_seconds: Where the span begins; None means the beginning.
             end_seconds: Where it ends; None means the end.
             allow_urls: Whether http and https URLs are opened.
@@ -188,7 +188,7 @@ class Encoder:
         return chosen.classify(embedding)
 
     def head(self, name: str | None = None) -> Head:
-        """Return one of the model's heads; None means its only one.
+        """Return one of the model's heads; None means its only one beside the tags.
 
         Raises:
             ModelError: There is no such head, or several to choose from.

@@ -20,6 +20,8 @@ from soravec.runtime.config import from_dict
 from soravec.types import Classification, ClassifiedSegment, Embedding
 
 HEADS_FOLDER = "heads"
+TAGS_HEAD = "tags"
+"""The head whose classes are tags, which words find; no one trained it on labels of their own."""
 Activation = Literal["softmax", "sigmoid", "identity"]
 Float = NDArray[np.float32]
 
@@ -135,15 +137,16 @@ def read_head(folder: Path, name: str | None = None) -> Head:
 
     Args:
         folder: The model's folder.
-        name: Which; None means the only one.
+        name: Which; None means the only one beside the tags, or these where there is no other.
 
     Raises:
         ModelError: There is none of that name, there are several to choose from, or it is damaged.
     """
     names = head_names(folder)
-    if name is None and len(names) > 1:
+    others = [one for one in names if one != TAGS_HEAD]
+    if name is None and len(others) > 1:
         raise ModelError(f"{folder.name} has several heads: choose one of {', '.join(names)}")
-    chosen = name or (names[0] if names else "")
+    chosen = name or next(iter((*others, *names)), "")
     if chosen not in names:
         raise ModelError(_no_head(folder, names, chosen))
     path = folder / HEADS_FOLDER / f"{chosen}.json"

@@ -36,7 +36,7 @@ def classify_files(
     Args:
         paths: Files, clips in tars, folders of frames, URLs.
         encoder: A model with a head, such as `soravec train` makes.
-        head: The name of the head; None means the only one.
+        head: The name of the head; None means the only one beside the tags.
         num_workers: Processes; None means one per core.
         fps: Frames per second of folders of frames; None for what they state, else 25.
 

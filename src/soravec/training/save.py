@@ -8,7 +8,14 @@ from pathlib import Path
 from soravec.models.export import load_encoder, save_model
 from soravec.models.sora import SoraEncoder
 from soravec.models.temporal import TemporalModel
-from soravec.runtime.heads import HEADS_FOLDER, Head, HeadConfig, write_head
+from soravec.runtime.heads import (
+    HEADS_FOLDER,
+    Head,
+    HeadConfig,
+    head_names,
+    read_head,
+    write_head,
+)
 from soravec.training.config import TrainConfig
 from soravec.training.loop import Fit
 from soravec.training.objectives import Objective
@@ -23,7 +30,10 @@ def save_trained(
     result: Fit,
     measured: dict[str, float],
 ) -> Path:
-    """Write the model folder: the base's CNN, the temporal model, and the head."""
+    """Write the model folder: the base's CNN, the temporal model, and the head.
+
+    Other heads of the base go along where its vectors stay as they are.
+    """
     base = prepared.encoder
     encoder = load_encoder(base.folder.path)
     manifest = prepared.manifest
@@ -41,6 +51,9 @@ def save_trained(
     shutil.rmtree(folder / HEADS_FOLDER, ignore_errors=True)  # of an earlier run: another space
     card = _card(prepared, config, result, measured)
     written = save_model(encoder, folder, card=card, cnn_from=base.folder.path)
+    if written.space_id == base.space_id:
+        for name in head_names(base.folder.path):
+            write_head(folder, read_head(base.folder.path, name))
     if objective.head is not None:
         head = HeadConfig(names, prepared.activation, written.space_id, base.config.sampling.fps)
         weight, bias = objective.linear_head()
