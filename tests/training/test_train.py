@@ -19,7 +19,7 @@ from soravec.models.export import load_encoder
 from soravec.runtime.heads import head_names
 from soravec.training.compare import CANDIDATES, chosen, compare
 from soravec.training.config import read_train_config
-from soravec.training.estimate import estimate, sentences
+from soravec.training.estimate import _reading_seconds, estimate, sentences
 from soravec.training.prepare import Places, base_encoder, prepare
 from soravec.training.train import train
 
@@ -217,12 +217,15 @@ def test_clips_may_have_several_labels_or_none(clips, cache, tmp_path):
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     config = read_train_config(None, SETTINGS)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "split.csv").write_text("path,label\n")  # of an earlier run
     result = train(read_manifest(path), tmp_path / "out", config, cache)
     head = soravec.load(result.model).head()
     assert (head.classes, head.config.activation) == (
         ("any; all", "approach", "retreat"),
         "sigmoid",
     )
+    assert not (tmp_path / "out" / "split.csv").exists()
     again = read_manifest(tmp_path / "out" / "split.jsonl")
     assert [clip.labels for clip in again.clips] == [
         clip.labels for clip in result.prepared.manifest.clips
@@ -355,6 +358,13 @@ def test_an_estimate_reads_a_few_clips_and_keeps_nothing(clips, tmp_path, monkey
     assert found.num_steps == 3
     assert len(sentences(found)) == 4
     assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_start_once_however_much_there_is_to_read():
+    moments = [100.0, 104.0, 104.5, 105.0]  # four seconds until the first file, then half a second
+    assert _reading_seconds(moments, 1) == pytest.approx(5)
+    assert _reading_seconds(moments, 10) == pytest.approx(4 + 0.5 * 29)
+    assert _reading_seconds(moments[:2], 10) == pytest.approx(40)
 
 
 @pytest.mark.slow

@@ -62,9 +62,10 @@ def estimate(manifest: Manifest, config: TrainConfig) -> Estimate:
     with TemporaryDirectory() as folder:
         encoder = base_encoder(config, Path(folder))
         cache = FeatureCache(Path(folder), encoder, num_workers=config.data.num_workers)
-        began = time.monotonic()
-        features = cache.read(chosen)
-        reading = time.monotonic() - began
+        moments = [time.monotonic()]
+        features = cache.read(
+            chosen, on_progress=lambda done, total: moments.append(time.monotonic())
+        )
         if not features.clips:
             raise TrainingError(f"{manifest.path}: none of {len(chosen)} clips tried can be read")
         segments = segments_of_set(features, manifest, encoder)
@@ -75,6 +76,8 @@ def estimate(manifest: Manifest, config: TrainConfig) -> Estimate:
     lengths = _lengths(manifest.clips)
     read = sum(_seconds_of(clip, lengths) for clip in features.clips)
     share = sum(_seconds_of(clip, lengths) for clip in manifest.clips) / max(read, 1e-9)
+    decoded = sum(lengths.get(path, 0.0) for path in {str(clip.path) for clip in features.clips})
+    videos_share = sum(lengths.values()) / max(decoded, 1e-9)
     per_clip = len(segments) / len(features.clips)
     train = [clip for clip in manifest.clips if clip.split in (None, "train")]
     kept = len(train) * (config.data.fractions[0] if train and train[0].split is None else 1)
@@ -84,7 +87,7 @@ def estimate(manifest: Manifest, config: TrainConfig) -> Estimate:
     return Estimate(
         num_videos=len(lengths),
         video_hours=sum(lengths.values()) / 3600,
-        reading_seconds=reading * share * (1 + config.data.views),
+        reading_seconds=_reading_seconds(moments, videos_share * (1 + config.data.views)),
         step_seconds=step,
         num_steps=num_steps,
         training_seconds=step * num_steps,
@@ -111,6 +114,20 @@ def sentences(estimate: Estimate) -> list[str]:
 def _spread(clips: Sequence[Clip]) -> list[Clip]:
     index = np.linspace(0, len(clips) - 1, min(SAMPLE_VIDEOS, len(clips))).round().astype(int)
     return [clips[i] for i in np.unique(index)]
+
+
+def _reading_seconds(moments: Sequence[float], share: float) -> float:
+    """Return how long it takes to read `share` times a sample: workers start only once.
+
+    Args:
+        moments: When reading began, and when each file of the sample was done.
+        share: How many times as much there is.
+    """
+    began, first, last = moments[0], moments[1], moments[-1]
+    num = len(moments) - 1
+    if num == 1:
+        return (first - began) * share
+    return first - began + (last - first) / (num - 1) * max(num * share - 1, 0)
 
 
 def _step_seconds(sample: Prepared, config: TrainConfig) -> float:

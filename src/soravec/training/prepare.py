@@ -286,7 +286,9 @@ def _split(
     manifest = split_clips(manifest, options.fractions, seed=config.loop.seed)
     for warning in manifest.warnings[known:]:
         say(warning)
-    write_manifest(manifest, out / _split_file(manifest))
+    written = write_manifest(manifest, out / _split_file(manifest))
+    for suffix in {".csv", ".jsonl"} - {written.suffix}:
+        written.with_suffix(suffix).unlink(missing_ok=True)  # of an earlier run
     splits = {clip.row: clip.split for clip in manifest.clips}
     kept = [pair for pair in pairs if pair.first.row in splits and pair.second.row in splits]
     leaks = [pair for pair in kept if splits[pair.first.row] != splits[pair.second.row]]

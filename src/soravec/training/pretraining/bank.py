@@ -38,7 +38,7 @@ class BankConfig:
 
     chunk: int = 4096
     """Views per round."""
-    paintings: int = 48
+    paintings: int = 64
     """Paintings per round, drawn anew, that are cut up as the photographs are."""
     size: int = 192
     """Pixels down and across of the student's views."""

@@ -39,7 +39,7 @@ class DistillConfig:
     """Updates per round."""
     batch: int = 64
     """Views per update."""
-    sizes: tuple[tuple[float, int], ...] = ((0.55, 96), (0.8, 128), (0.92, 160), (1.0, 192))
+    sizes: tuple[tuple[float, int], ...] = ((0.55, 96), (0.85, 128), (1.0, 160))
     """Up to which share of the training the student sees which size, in pixels."""
     learning_rate: float = 3e-3
     """Peak, after a warm-up of 2 % and before a cosine to zero."""

@@ -19,11 +19,13 @@ Pyramid = Sequence[Image]
 
 LUMA = np.array([0.299, 0.587, 0.114])
 MIXED_SHARE = 0.25
-COLLAGE_SHARE = 0.25
+COLLAGE_SHARE = 0.35
 DIFFERENCE_SHARE = 0.125
 """How many views show what moved between two pictures, as a CNN with `motion: difference` sees."""
-PAINTED_SHARE = 0.3
+PAINTED_SHARE = 0.4
 """How many cuts are of paintings, where there are any."""
+BENT_SHARE = 0.15
+"""How many cuts are bent as rubber is."""
 DIFFERENCE_GAIN = 4.0
 GREY = 127.5
 
@@ -111,9 +113,14 @@ def resize_views(views: Image, size: int) -> Image:
 
 
 def cut_view(photo: Pyramid, size: int, rng: np.random.Generator) -> Image:
-    """Return one view (size, size, 3): a turned, stretched, recoloured cut of a photograph."""
-    cut = _draw_cut(photo, size, rng)
-    return recolour(degrade(warp(photo, *cut, (size, size)), rng), rng)
+    """Return one view (size, size, 3): a turned, stretched, recoloured cut of a photograph.
+
+    It looks as if filmed and compressed: blurred, dark, noisy, with blocks.
+    """
+    view = warp(photo, *_draw_cut(photo, size, rng), (size, size))
+    if rng.random() < BENT_SHARE:
+        view = bend(view, rng)
+    return compress(add_noise(recolour(soften(view, rng), rng), rng), rng)
 
 
 def difference_view(photo: Pyramid, other: Pyramid, size: int, rng: np.random.Generator) -> Image:
@@ -148,7 +155,7 @@ def _draw_cut(
 ) -> tuple[tuple[float, float], tuple[float, float], float]:
     """Return centre, scale and angle, as `warp` takes them, of a random cut of a photograph."""
     height, width = photo[0].shape[:2]
-    area = np.exp(rng.uniform(np.log(0.02), 0.0)) * height * width
+    area = np.exp(rng.uniform(np.log(0.03), 0.0)) * height * width
     aspect = np.exp(rng.uniform(-0.45, 0.6))
     cut_w, cut_h = min((area * aspect) ** 0.5, width), min((area / aspect) ** 0.5, height)
     x = rng.uniform(cut_w / 2, width - cut_w / 2)
@@ -191,20 +198,38 @@ def warp(
     return np.asarray(out, np.uint8)
 
 
+def bend(view: Image, rng: np.random.Generator) -> Image:
+    """Return the view with every place moved a little, near ones alike."""
+    size = view.shape[0]
+    coarse = rng.normal(0, rng.uniform(0.01, 0.06) * size, (int(rng.integers(3, 7)),) * 2 + (2,))
+    moved = cv2.resize(coarse.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    axis = np.arange(size, dtype=np.float32)
+    x, y = moved[..., 0] + axis, moved[..., 1] + axis[:, None]
+    out = cv2.remap(view, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(out, np.uint8)
+
+
 def recolour(view: Image, rng: np.random.Generator) -> Image:
-    """Return the view with brightness, contrast, saturation and tint changed, or turned grey."""
+    """Return the view with brightness, contrast, saturation and tint changed, or turned grey.
+
+    Some have their colours exchanged, or are negatives.
+    """
     if rng.random() < 0.2:
         return view
     saturation = 0.0 if rng.random() < 0.1 else rng.uniform(0.5, 1.5)
     tint = rng.uniform(0.85, 1.15, size=3)
-    gain, lift = rng.uniform(0.7, 1.35), rng.uniform(-25, 25)
+    gain, lift = np.exp(rng.uniform(np.log(0.45), np.log(1.4))), rng.uniform(-25, 25)
     grey = np.tile(LUMA, (3, 1))
     matrix = gain * tint[:, None] * (saturation * np.eye(3) + (1 - saturation) * grey)
+    if rng.random() < 0.1:
+        matrix = matrix[rng.permutation(3)]
+    if rng.random() < 0.03:
+        matrix, lift = -matrix, 255 - lift
     return np.asarray(cv2.transform(view, np.hstack([matrix, np.full((3, 1), lift)])), np.uint8)
 
 
-def degrade(view: Image, rng: np.random.Generator) -> Image:
-    """Return the view, sometimes coarse, blurred or noisy, as compressed video is."""
+def soften(view: Image, rng: np.random.Generator) -> Image:
+    """Return the view, sometimes coarse or blurred."""
     size = view.shape[0]
     kind = rng.random()
     if kind < 0.15:
@@ -213,11 +238,32 @@ def degrade(view: Image, rng: np.random.Generator) -> Image:
         return np.asarray(cv2.resize(coarse, (size, size)), np.uint8)
     if kind < 0.25:
         return np.asarray(cv2.GaussianBlur(view, (0, 0), rng.uniform(0.5, 2.5)), np.uint8)
-    if kind < 0.35:
-        noise = rng.standard_normal((size // 2, size // 2, 1), np.float32) * rng.uniform(4, 16)
-        full = np.tile(cv2.resize(noise, (size, size))[..., None], 3)
-        return np.asarray(np.clip(view + full, 0, 255), np.uint8)
     return view
+
+
+def add_noise(view: Image, rng: np.random.Generator) -> Image:
+    """Return the view, sometimes noisy: in fine or coarse grains, grey or coloured."""
+    if rng.random() >= 0.2:
+        return view
+    size = view.shape[0]
+    grains, channels = size // int(rng.integers(1, 4)), int(rng.choice([1, 3]))
+    noise = rng.standard_normal((grains, grains, channels), np.float32)
+    noise *= np.exp(rng.uniform(np.log(2), np.log(24)))
+    full = cv2.resize(noise, (size, size)).reshape(size, size, channels)
+    return np.asarray(np.clip(view + full, 0, 255), np.uint8)
+
+
+def compress(view: Image, rng: np.random.Generator) -> Image:
+    """Return the view, sometimes with the blocks and lost colours of much compressed video."""
+    if rng.random() >= 0.35:
+        return view
+    size = view.shape[0]
+    small = int(size * rng.uniform(0.4, 1.0))
+    picture = cv2.resize(view, (small, small), interpolation=cv2.INTER_AREA)
+    quality = int(np.exp(rng.uniform(np.log(8), np.log(60))))
+    coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+    return np.asarray(cv2.resize(decoded, (size, size)), np.uint8)
 
 
 def _shape_mask(size: int, rng: np.random.Generator) -> Image:

@@ -1,0 +1,77 @@
+"""Views look as if filmed and compressed: what each step does to a picture, and how often."""
+
+import numpy as np
+import pytest
+
+from soravec.training.pretraining.patches import (
+    add_noise,
+    bend,
+    compress,
+    cut_view,
+    pyramid,
+    recolour,
+    soften,
+)
+
+SIZE = 48
+
+
+def picture(seed=0):
+    """Return coloured noise about grey."""
+    return np.random.default_rng(seed).integers(64, 192, (SIZE, SIZE, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("step", "share"), [(soften, 0.25), (add_noise, 0.2), (compress, 0.35), (recolour, 0.8)]
+)
+def test_a_step_changes_its_share_of_the_views(step, share):
+    rng, view = np.random.default_rng(1), picture()
+    given = [step(view, rng) for _ in range(400)]
+    assert all(one.shape == view.shape and one.dtype == np.uint8 for one in given)
+    changed = np.mean([not np.array_equal(one, view) for one in given])
+    assert changed == pytest.approx(share, abs=0.08)
+    np.testing.assert_array_equal(view, picture())
+
+
+def test_compression_loses_colour_before_brightness():
+    rng, view = np.random.default_rng(2), picture().astype(np.float32)
+    for _ in range(40):
+        found = compress(picture(), rng).astype(np.float32)
+        if np.array_equal(found, view):
+            continue
+        kept_colour = (found[..., 0] - found[..., 1]).std() / (view[..., 0] - view[..., 1]).std()
+        kept_brightness = found.mean(axis=2).std() / view.mean(axis=2).std()
+        assert kept_colour < kept_brightness
+
+
+def test_compression_keeps_which_colour_is_which():
+    red = np.zeros((SIZE, SIZE, 3), np.uint8)
+    red[..., 0] = 200
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        np.testing.assert_allclose(compress(red, rng).mean(axis=(0, 1)), [200, 0, 0], atol=12)
+
+
+def test_what_is_bent_stays_near_its_place():
+    across = np.tile(np.arange(SIZE, dtype=np.uint8)[None, :, None], (SIZE, 1, 3))
+    moved = [
+        np.abs(bend(across, np.random.default_rng(seed)).astype(float) - across).mean()
+        for seed in range(50)
+    ]
+    assert min(moved) > 0
+    assert max(moved) < 0.1 * SIZE
+
+
+def test_grey_noise_has_no_colour():
+    grey = np.full((SIZE, SIZE, 3), 128, np.uint8)
+    rng = np.random.default_rng(4)
+    noisy = [view for view in (add_noise(grey, rng) for _ in range(200)) if (view != 128).any()]
+    colourless = [not np.ptp(view.astype(int), axis=2).any() for view in noisy]
+    assert 0.3 < np.mean(colourless) < 0.7
+
+
+def test_the_same_seed_cuts_the_same_view():
+    photo = pyramid(np.kron(picture(), np.ones((4, 4, 1), np.uint8)))
+    first, again, other = (cut_view(photo, SIZE, np.random.default_rng(s)) for s in (5, 5, 6))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
