@@ -57,6 +57,8 @@ PHASES = 2
 """Features are kept at this many times the rate: one view of a clip per phase of its sampling."""
 GAIN = 4.0
 """How far the difference of two pictures is stretched before an ImageNet CNN reads it."""
+COPIES_BY = "squeezenet"
+"""By which CNN's looks copies and places are told: one that stays as it is."""
 SEGMENT_SECONDS = {"fights": 8.0, "actions": 8.0}
 """Longest segment: that of the models; clips of fights are shorter."""
 BACK = (1, 4)
@@ -131,10 +133,10 @@ def describe(name, manifest):
 def without_copies(name, arguments):
     """Return a set's manifest without copies; clips of one place are one group unless it has any.
 
-    What is a copy is told by the looks of `sora-mini`, so that it is the same for every CNN.
+    What is a copy is told by the looks of one CNN, so that it is the same for all of them.
     """
     manifest = read_manifest(arguments.data / name / "manifest.csv")
-    features = read_set(manifest, "sora-mini", RATES[name] * PHASES, arguments)
+    features = read_set(manifest, COPIES_BY, RATES[name] * PHASES, arguments)
     half = features[0].features.shape[1] // 2
     looks = [replace(one, features=one.features[:, :half]) for one in features]
     pairs = near_duplicates(manifest.clips, looks)

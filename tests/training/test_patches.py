@@ -11,6 +11,7 @@ from soravec.training.pretraining.patches import (
     pyramid,
     recolour,
     soften,
+    whole_views,
 )
 
 SIZE = 48
@@ -75,3 +76,14 @@ def test_the_same_seed_cuts_the_same_view():
     first, again, other = (cut_view(photo, SIZE, np.random.default_rng(s)) for s in (5, 5, 6))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_whole_views_show_most_of_a_photograph_as_it_is():
+    axis = np.linspace(0, 255, 200).astype(np.uint8)
+    photo = pyramid(np.dstack(np.broadcast_arrays(axis[None], axis[:120, None], np.uint8(90))))
+    views = whole_views([photo], 60, SIZE, np.random.default_rng(7)).astype(float)
+    assert views.shape == (60, SIZE, SIZE, 3)
+    across = views[:, :, -4:, 0].mean(axis=(1, 2)) - views[:, :, :4, 0].mean(axis=(1, 2))
+    down = views[:, -4:, :, 1].mean(axis=(1, 2)) - views[:, :4, :, 1].mean(axis=(1, 2))
+    assert np.all(across > 0.6 * 0.7 * 255)
+    assert np.all(down > 0.6 * 0.7 * 255 * 120 / 200)

@@ -21,6 +21,9 @@ from soravec.models.temporal import TemporalModel
 from soravec.runtime.config import CnnConfig, TemporalConfig
 from soravec.training.losses import contrast_loss, distillation_loss, embedding_loss
 from soravec.training.pretraining.bank import (
+    HELD_OUT,
+    PLAIN,
+    WHOLE,
     Bank,
     BankConfig,
     Chunk,
@@ -31,7 +34,13 @@ from soravec.training.pretraining.bank import (
 from soravec.training.pretraining.distill import DistillConfig, Student, distill, schedule
 from soravec.training.pretraining.motion import KINDS, STEPS, make_clips, make_move, render
 from soravec.training.pretraining.optimizer import MatrixOptimizer
-from soravec.training.pretraining.patches import load_photos, sample_patches, split_photos, warp
+from soravec.training.pretraining.patches import (
+    load_photos,
+    pyramid,
+    sample_patches,
+    split_photos,
+    warp,
+)
 from soravec.training.pretraining.projection import (
     Answered,
     fit_projection,
@@ -230,6 +239,19 @@ def test_a_chunk_survives_being_written(photos, tmp_path):
         assert np.array_equal(getattr(chunk, name), getattr(again, name))
     assert np.array_equal(maker.chunk(0).views, chunk.views)
     assert not np.array_equal(maker.chunk(1).views, chunk.views)
+
+
+def test_photographs_held_out_are_never_learned_from(tmp_path):
+    white, black = (pyramid(np.full((60, 80, 3), value, np.uint8)) for value in (255, 0))
+    maker = Maker(([black], [white]), ColourTeacher(), replace(BANK, paintings=0))
+    maker.fit(tmp_path / "targets.npz")
+    learned, plain = maker.chunk(0).views, maker.chunk(PLAIN).views
+    held_out, whole = maker.chunk(HELD_OUT).views, maker.chunk(WHOLE).views
+    assert len(held_out) == len(whole) == BANK.num_held_out
+    assert np.median(learned) < 140  # grey is what has not moved
+    assert plain.mean() < 60
+    assert 120 < held_out.mean() < whole.mean()
+    assert whole.min() > 250
 
 
 def test_a_bank_keeps_recent_rounds_and_says_what_fails(tmp_path):

@@ -20,6 +20,7 @@ from soravec.training.pretraining.patches import (
     resize_views,
     sample_patches,
     split_photos,
+    whole_views,
 )
 from soravec.training.pretraining.teachers import MobileNets, Teacher
 
@@ -28,8 +29,9 @@ FIT_VIEWS = 2048
 """Views that the targets' components are fitted to."""
 PART = 256
 """Views that are made and answered at a time."""
-HELD_OUT, PLAIN = -1, -2
-"""In place of the number of a round: views to measure on, and views that are not mixed."""
+HELD_OUT, PLAIN, WHOLE = -1, -2, -3
+"""In place of the number of a round: views to measure on, views that are not mixed, and pictures
+nearly whole, of the photographs held out, as video shows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,18 +172,22 @@ class Maker:
         """Return the views of a round, the same ones for the same seed.
 
         `HELD_OUT` are views of photographs held out, `PLAIN` of the others; both are not mixed.
+        `WHOLE` are the photographs held out, nearly whole.
         """
         config = self.config
-        rng = np.random.default_rng([config.seed, number + 2])
-        photos = self.photos[1] if number == HELD_OUT else self.photos[0]
+        rng = np.random.default_rng([config.seed, (number + 2) % 2**32])
+        photos = self.photos[1] if number in (HELD_OUT, WHOLE) else self.photos[0]
         paintings = paint_pictures(config.paintings, rng) if number >= 0 else []
-        total = config.num_held_out if number == HELD_OUT else config.chunk
+        total = config.num_held_out if number in (HELD_OUT, WHOLE) else config.chunk
         parts: list[tuple[Image, NDArray[np.float16], NDArray[np.float16]]] = []
         for start in range(0, total, PART):
             count = min(PART, total - start)
-            views = sample_patches(
-                photos, count, self.teacher.size, rng, paintings=paintings, mix=number >= 0
-            )
+            if number == WHOLE:
+                views = whole_views(photos, count, self.teacher.size, rng)
+            else:
+                views = sample_patches(
+                    photos, count, self.teacher.size, rng, paintings=paintings, mix=number >= 0
+                )
             answers = self.teacher(views)
             maps = [
                 target(part, config.cells)
@@ -233,6 +239,10 @@ class Bank:
         """Return views of the photographs to train on that are not mixed."""
         return self._wait(PLAIN)
 
+    def whole(self) -> Chunk:
+        """Return the photographs held out, nearly whole."""
+        return self._wait(WHOLE)
+
     def rounds(self, first: int, last: int) -> Iterator[list[Chunk]]:
         """Yield, for each round from `first` up to, not including, `last`, the recent chunks."""
         oldest = max(0, first - self.config.rounds_kept + 1)
@@ -247,7 +257,7 @@ class Bank:
                 yield self._recent
 
     def _path(self, number: int) -> Path:
-        names = {HELD_OUT: "held-out", PLAIN: "plain"}
+        names = {HELD_OUT: "held-out", PLAIN: "plain", WHOLE: "whole"}
         return self.folder / f"{names.get(number, f'{number:05d}')}.npz"
 
     def _ask(self, number: int) -> None:

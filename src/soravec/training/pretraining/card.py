@@ -16,11 +16,15 @@ def write_card(figures: Mapping[str, Any], num_photos: int, num_held_out: int) -
     last = figures["distilled"]
     weights, used = figures["weights"], figures["motion_weight"]
     projection = figures["projection"]
+    size = figures["input_size"]
+    missed = ", ".join(
+        f"{pixels} px: {value:.3f}" for pixels, value in figures["missed_by_size"].items()
+    )
     sizes = ", ".join(str(size) for _, size in how["sizes"])
     return f"""# sora-mini
 
 The encoder that comes with Soravec: a MobileNetV3-small (timm's `mobilenetv3_small_100`, 576 features
-of each frame and 576 of its difference to the picture before it, {how["sizes"][-1][1]}x{how["sizes"][-1][1]} pixels, the whole
+of each frame and 576 of its difference to the picture before it, {size}x{size} pixels, the whole
 picture) and a GRU of 128, whose reading is the motion part of the vector. Appearance 256 numbers,
 motion 128. A head of 1,000 tags, named in English and Chinese. Trained from scratch.
 
@@ -42,8 +46,9 @@ measured on.
 1. *CNN*: function matching on strongly varied and mixed views of the photographs, an eighth of them
    differences of two moments (Beyer et al. 2022; Asano and Saeed 2023): the teachers' last feature maps,
    cell by cell, and the classes. {how["rounds"] * how["steps"]:,} updates of {how["batch"]} views at {sizes} pixels, in {last["minutes"] / 60:.1f} hours.
-   On held-out photographs the cosine with the teachers' embeddings is {1 - last["held_out_embedding"]:.2f}, and the first class
-   is theirs in {last["held_out_agreement"]:.0%}.
+   On views of held-out photographs the cosine with the teachers' embeddings is {1 - last["held_out_embedding"]:.2f}, and the
+   first class is theirs in {last["held_out_agreement"]:.0%}. The input size was chosen on these photographs nearly whole
+   (1 - cosine at {missed}).
 2. *Projection*: {projection["chosen"]}; chosen among {len(projection["scores"])} by the correlation of its cosines with
    the teachers' ({max(projection["scores"].values()):.2f}) on held-out photographs.
 3. *GRU*: InfoNCE between views of one move at 1 to 10 frames/s, against the same view backwards,

@@ -33,13 +33,13 @@ logger = logging.getLogger(__name__)
 class DistillConfig:
     """How the CNN learns."""
 
-    rounds: int = 150
+    rounds: int = 125
     """Rounds; in each it learns from the bank of recent views."""
     steps: int = 192
     """Updates per round."""
     batch: int = 64
     """Views per update."""
-    sizes: tuple[tuple[float, int], ...] = ((0.55, 96), (0.85, 128), (1.0, 160))
+    sizes: tuple[tuple[float, int], ...] = ((0.55, 96), (0.9, 128), (1.0, 160))
     """Up to which share of the training the student sees which size, in pixels."""
     learning_rate: float = 3e-3
     """Peak, after a warm-up of 2 % and before a cosine to zero."""

@@ -123,6 +123,24 @@ def cut_view(photo: Pyramid, size: int, rng: np.random.Generator) -> Image:
     return compress(add_noise(recolour(soften(view, rng), rng), rng), rng)
 
 
+def whole_views(photos: Sequence[Pyramid], num: int, size: int, rng: np.random.Generator) -> Image:
+    """Return `num` pictures (num, size, size, 3): photographs but for at most 30 % of each side.
+
+    They are drawn to a square, as a model that sees the whole picture does, and sometimes look
+    compressed, but are not varied beyond that.
+    """
+    views = np.empty((num, size, size, 3), np.uint8)
+    for i in range(num):
+        photo = photos[int(rng.integers(len(photos)))]
+        height, width = photo[0].shape[:2]
+        down, across = rng.uniform(0.7, 1.0, 2) * (height, width)
+        x = rng.uniform(across / 2, width - across / 2)
+        y = rng.uniform(down / 2, height - down / 2)
+        view = warp(photo, (x, y), (across / size, down / size), 0.0, (size, size))
+        views[i] = compress(view, rng)
+    return views
+
+
 def difference_view(photo: Pyramid, other: Pyramid, size: int, rng: np.random.Generator) -> Image:
     """Return how two pictures (size, size, 3) differ that were taken one after the other.
 

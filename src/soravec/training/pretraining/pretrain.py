@@ -29,7 +29,7 @@ from soravec.runtime.folder import CARD_FILE
 from soravec.runtime.heads import write_head
 from soravec.training.pretraining.bank import Bank, BankConfig, Chunk
 from soravec.training.pretraining.card import write_card
-from soravec.training.pretraining.distill import DistillConfig, Student, distill
+from soravec.training.pretraining.distill import DistillConfig, Student, distill, measure
 from soravec.training.pretraining.measure import choose_weight, measure_motion
 from soravec.training.pretraining.motion import MotionClips, make_clips
 from soravec.training.pretraining.patches import (
@@ -55,10 +55,10 @@ NUM_CLASSES = 1001
 APPEARANCE_DIM = 256
 MOTION_DIM = 128
 HIDDEN_DIM = 128
-INPUT_SIZE = 192
-"""Pixels down and across that the model reads: a fifth more than its training ended with, for there
-things look larger (Touvron et al., "Fixing the train-test resolution discrepancy", 2019,
-https://arxiv.org/abs/1906.06423)."""
+INPUT_SIZES = (DistillConfig().sizes[-1][1], BankConfig().size)
+"""Pixels down and across that the model may read; photographs held out, nearly whole, choose. More
+than the training ended with may be better, for there things look larger (Touvron et al., "Fixing
+the train-test resolution discrepancy", 2019, https://arxiv.org/abs/1906.06423)."""
 
 Split = tuple[Sequence[Pyramid], Sequence[Pyramid]]
 
@@ -95,14 +95,17 @@ def main() -> None:
     photos = split_photos(load_photos(args.photos))
     MobileNets(args.teachers)  # what is missing is said before anything starts
     torch.manual_seed(args.seed)
-    cnn = CnnConfig(ARCHITECTURE, FEATURE_DIM, height=INPUT_SIZE, width=INPUT_SIZE)
+    cnn = CnnConfig(ARCHITECTURE, FEATURE_DIM, height=INPUT_SIZES[-1], width=INPUT_SIZES[-1])
     student = Student(FrameCnn(cnn), NUM_TARGETS, NUM_CLASSES)
     plan = DistillConfig(rounds=args.rounds, compile=args.compile, device=device, seed=args.seed)
     views = BankConfig(seed=args.seed)
-    torch.set_num_threads(cores)  # makers step back, and wait for it when they are ahead
+    torch.set_num_threads(max(1, cores - makers))
     with Bank(args.photos, args.teachers, args.out / "views", views, makers) as bank:
         distill(student, bank, args.out, config=plan, resume=args.resume)
         torch.set_num_threads(cores)
+        missed = missed_by_size(student, bank.whole(), plan)
+        best = min(missed, key=lambda size: missed[size])
+        student.cnn.config = replace(cnn, height=best, width=best)
         learn, judge = answered(student, bank.plain()), answered(student, bank.held_out())
         recent = [
             answered(student, chunk)
@@ -110,7 +113,12 @@ def main() -> None:
             for chunk in chunks
         ]
     log = (args.out / "distill.jsonl").read_text(encoding="utf-8").splitlines()
-    figures: dict[str, Any] = {"distillation": asdict(plan), "distilled": json.loads(log[-1])}
+    figures: dict[str, Any] = {
+        "distillation": asdict(plan),
+        "distilled": json.loads(log[-1]),
+        "missed_by_size": missed,
+        "input_size": best,
+    }
     encoder = fit_appearance(student, learn, judge, figures, seed=args.seed)
     training = TemporalTraining(steps=args.steps, seed=args.seed)
     fit_motion(encoder, photos, args.out, figures, training, moves=args.moves, resume=args.resume)
@@ -130,6 +138,17 @@ def main() -> None:
     card = write_card(figures, len(photos[0]), len(photos[1]))
     (args.out / "model" / CARD_FILE).write_text(card, encoding="utf-8")
     logger.info("the model is in %s", args.out / "model")
+
+
+def missed_by_size(student: Student, whole: Chunk, plan: DistillConfig) -> dict[int, float]:
+    """Return by how much the teachers' embedding is missed (1 - cosine) at each input size."""
+    plan = replace(plan, device="cpu")
+    missed = {
+        size: measure(student, whole, replace(plan, sizes=((1.0, size),)))["embedding"]
+        for size in INPUT_SIZES
+    }
+    logger.info("1 - cosine with the teachers, by pixels: %s", missed)
+    return missed
 
 
 @torch.no_grad()
