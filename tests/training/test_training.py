@@ -32,7 +32,15 @@ from soravec.training.pretraining.bank import (
     pool_cells,
 )
 from soravec.training.pretraining.distill import DistillConfig, Student, distill, schedule
-from soravec.training.pretraining.motion import KINDS, STEPS, make_clips, make_move, render
+from soravec.training.pretraining.motion import (
+    KINDS,
+    STEPS,
+    Recording,
+    draw_recording,
+    make_clips,
+    make_move,
+    render,
+)
 from soravec.training.pretraining.optimizer import MatrixOptimizer
 from soravec.training.pretraining.patches import (
     load_photos,
@@ -59,6 +67,7 @@ from soravec.training.pretraining.temporal import (
     train_temporal,
 )
 
+PERFECT = Recording(frame_seconds=0.04, blur=0.0, noise=0.0, detail=1.0, quality=0)
 CNN = CnnConfig("timm/mobilenetv3_small_050", 288, height=32, width=32)
 
 
@@ -347,7 +356,7 @@ def test_every_class_has_names_in_two_languages():
 def test_a_clip_moves_unless_it_is_still(photos, kind):
     rng = np.random.default_rng(3)
     pair = photos["00.png"], photos["01.png"]
-    frames, earlier, seconds = render(make_move(rng, kind), pair, 32, rng)
+    frames, earlier, seconds = render(make_move(rng, kind), pair, 32, PERFECT, rng)
     assert frames.shape == earlier.shape == (STEPS, 32, 32, 3)
     assert (np.diff(seconds) > 0).all()
     at_once = np.abs(frames.astype(int) - earlier).mean()
@@ -355,6 +364,26 @@ def test_a_clip_moves_unless_it_is_still(photos, kind):
     assert at_once < np.abs(frames.astype(int) - frames[0]).mean() or kind == "still"
     change = np.abs(np.diff(frames.astype(int), axis=0)).max()
     assert (change == 0) == (kind == "still")
+
+
+def test_a_recording_is_the_same_all_through_a_clip(photos):
+    pair = photos["00.png"], photos["01.png"]
+    move = make_move(np.random.default_rng(3), "still")
+    for change, moves in (({"blur": 2.0}, False), ({"noise": 6.0}, True), ({"quality": 10}, False)):
+        recording = replace(PERFECT, **change)
+        frames, earlier, _ = render(move, pair, 32, recording, np.random.default_rng(4))
+        plain, _, _ = render(move, pair, 32, PERFECT, np.random.default_rng(4))
+        assert not np.array_equal(frames, plain)
+        assert (np.abs(frames.astype(int) - earlier).max() > 0) == moves
+
+
+def test_recordings_are_of_many_rates_and_some_are_perfect():
+    rng = np.random.default_rng(5)
+    drawn = [draw_recording(rng) for _ in range(400)]
+    assert min(one.frame_seconds for one in drawn) < 0.02
+    assert max(one.frame_seconds for one in drawn) > 0.08
+    perfect = [not (one.blur or one.noise or one.quality) for one in drawn]
+    assert np.mean(perfect) == pytest.approx(0.6**3, abs=0.06)
 
 
 def clips_of_colour(photos, num):

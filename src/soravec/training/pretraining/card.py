@@ -26,7 +26,7 @@ def write_card(figures: Mapping[str, Any], num_photos: int, num_held_out: int) -
 The encoder that comes with Soravec: a MobileNetV3-small (timm's `mobilenetv3_small_100`, 576 features
 of each frame and 576 of its difference to the picture before it, {size}x{size} pixels, the whole
 picture) and a GRU of 128, whose reading is the motion part of the vector. Appearance 256 numbers,
-motion 128. A head of 1,000 tags, named in English and Chinese. Trained from scratch.
+motion 128. {"A head of 1,000 tags, named in English and Chinese. " if tags["least"] < 1 else ""}Trained from scratch.
 
 ## Data
 
@@ -47,15 +47,14 @@ measured on.
    differences of two moments (Beyer et al. 2022; Asano and Saeed 2023): the teachers' last feature maps,
    cell by cell, and the classes. {how["rounds"] * how["steps"]:,} updates of {how["batch"]} views at {sizes} pixels, in {last["minutes"] / 60:.1f} hours.
    On views of held-out photographs the cosine with the teachers' embeddings is {1 - last["held_out_embedding"]:.2f}, and the
-   first class is theirs in {last["held_out_agreement"]:.0%}. The input size was chosen on these photographs nearly whole
-   (1 - cosine at {missed}).
+   first class is theirs in {last["held_out_agreement"]:.0%}. The input size is the largest of those that do well
+   on these photographs nearly whole (1 - cosine at {missed}).
 2. *Projection*: {projection["chosen"]}; chosen among {len(projection["scores"])} by the correlation of its cosines with
    the teachers' ({max(projection["scores"].values()):.2f}) on held-out photographs.
 3. *GRU*: InfoNCE between views of one move at 1 to 10 frames/s, against the same view backwards,
    shuffled and still, on {motion["moves"]} generated moves; prediction of the next change, and telling the
    statistics over time, by mean squared error. {motion["steps"]} updates, loss {motion["first_loss"]:.2f} to {motion["last_loss"]:.2f}.
-4. *Tags*: MobileNetV2's classes, told from the appearance; on held-out photographs the likeliest is
-   among the teacher's best three in {tags["among_best"]:.0%}. Shown above a probability of {tags["least"]:.2f}.
+4. *Tags*: {_tags(tags)}
 
 ## What it scores
 
@@ -81,7 +80,7 @@ figures of the release stand in docs/pretraining.md and the README.
 ## Limits
 
 It has seen 111 photographs through the eyes of two small networks: it finds *this* place, scene or
-clip again, and groups similar pictures; a tag is a guess of a small network's pupil. It does not tell
+clip again, and groups similar pictures. It does not tell
 people apart, or read text. Medical and aerial pictures, drawings and screens were hardly in its
 material; some of the photographs show people. Motion is the camera's and that of simple shapes, not of
 people.
@@ -90,6 +89,16 @@ people.
 
 Apache-2.0.
 """
+
+
+def _tags(tags: Mapping[str, float]) -> str:
+    told = (
+        "MobileNetV2's classes, told from the appearance; on held-out photographs the likeliest is\n"
+        f"   among the teacher's best three in {tags['among_best']:.0%}."
+    )
+    if tags["least"] < 1:
+        return f"{told} Shown above a probability of {tags['least']:.2f}."
+    return f"{told} It is never sure enough, so the head is left out."
 
 
 def _row(question: str, figures: Mapping[str, Any], name: str) -> str:

@@ -11,15 +11,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from soravec.training.pretraining.patches import LUMA, Image, Pyramid, warp
+from soravec.training.pretraining.patches import LUMA, Image, Pyramid, code, warp
 
 Extractor = Callable[[Image, Image], NDArray[np.float32]]
 """Takes frames (T, H, W, 3) and those just before them, gives features (T, C)."""
 
 KINDS = ("still", "pan", "zoom_in", "zoom_out", "turn", "shake", "objects", "mixed")
 STEPS = 32
-FRAME_SECONDS = 0.04
-"""How long before a frame the picture is shown that it is compared with."""
+FRAME_SECONDS = (1 / 60, 1 / 10)
+"""How long before a frame the picture is shown that it is compared with: what lies between two
+pictures of a video, which goes with the file and not with what it shows."""
+POOR_SHARE = 0.4
+"""How many recordings are blurred; how many noisy; how many much compressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,31 @@ class Move:
     """Exponent of the course of time: 1 is steady, 2 speeds up, 0.5 slows down."""
     seed: int
     """Of the tremor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What a camera and its codec do to all pictures of a clip."""
+
+    frame_seconds: float
+    """Between two pictures."""
+    blur: float
+    """Deviation in pixels; 0: none."""
+    noise: float
+    """Deviation, of 255; 0: none."""
+    detail: float
+    """Share of the pixels down and across that is kept."""
+    quality: int
+    """Of JPEG; 0: not compressed."""
+
+    def __call__(self, picture: Image, rng: np.random.Generator) -> Image:
+        """Return a picture (S, S, 3) as it is left."""
+        if self.blur:
+            picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), self.blur), np.uint8)
+        if self.noise:
+            grains = rng.standard_normal((*picture.shape[:2], 1), np.float32) * self.noise
+            picture = np.asarray(np.clip(picture + grains, 0, 255), np.uint8)
+        return code(picture, self.detail, self.quality) if self.quality else picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +118,24 @@ def make_move(rng: np.random.Generator, kind: str) -> Move:
     )
 
 
+def draw_recording(rng: np.random.Generator) -> Recording:
+    """Return a random recording: some are perfect but for their rate."""
+    blurred, noisy, compressed = rng.random(3) < POOR_SHARE
+    return Recording(
+        frame_seconds=float(np.exp(rng.uniform(*np.log(FRAME_SECONDS)))),
+        blur=rng.uniform(0.4, 2.5) if blurred else 0.0,
+        noise=float(np.exp(rng.uniform(np.log(1.5), np.log(10)))) if noisy else 0.0,
+        detail=rng.uniform(0.4, 1.0),
+        quality=int(np.exp(rng.uniform(np.log(10), np.log(70)))) if compressed else 0,
+    )
+
+
 def render(
-    move: Move, photos: tuple[Pyramid, Pyramid], size: int, rng: np.random.Generator
+    move: Move,
+    photos: tuple[Pyramid, Pyramid],
+    size: int,
+    recording: Recording,
+    rng: np.random.Generator,
 ) -> tuple[Image, Image, NDArray[np.float32]]:
     """Return frames (STEPS, size, size, 3) uint8, those just before them, and seconds (STEPS,).
 
@@ -99,7 +143,8 @@ def render(
         move: What happens.
         photos: What the camera sees, and what the objects are cut from.
         size: Pixels down and across.
-        rng: Of what is not part of the move: start, colours, irregular times.
+        recording: How pictures are left.
+        rng: Of what is not part of the move: start, colours, irregular times, noise.
     """
     steps = np.arange(STEPS) + rng.uniform(-0.35, 0.35, STEPS)
     seconds = np.sort(steps.clip(0) / STEPS * move.seconds).astype(np.float32)
@@ -112,9 +157,12 @@ def render(
         middle=np.array([width, height]) * rng.uniform(0.4, 0.6, 2),
         colour=_colour(rng),
     )
-    frames = np.stack([scene.at(second) for second in seconds])
-    earlier = np.maximum(seconds - FRAME_SECONDS, 0)
-    return frames, np.stack([scene.at(second) for second in earlier]), seconds
+    earlier = np.maximum(seconds - recording.frame_seconds, 0)
+    frames, before = (
+        np.stack([recording(scene.at(second), rng) for second in instants])
+        for instants in (seconds, earlier)
+    )
+    return frames, before, seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +217,7 @@ def make_clips(
         views = []
         for photo in (first, first, other):
             pair = (photos[photo], photos[int(rng.integers(len(photos)))])
-            frames, earlier, seconds = render(move, pair, size, rng)
+            frames, earlier, seconds = render(move, pair, size, draw_recording(rng), rng)
             views.append((extract(frames, earlier).astype(np.float16), seconds))
         features.append(np.stack([view for view, _ in views]))
         times.append(np.stack([seconds for _, seconds in views]))

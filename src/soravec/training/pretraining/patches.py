@@ -275,10 +275,15 @@ def compress(view: Image, rng: np.random.Generator) -> Image:
     """Return the view, sometimes with the blocks and lost colours of much compressed video."""
     if rng.random() >= 0.35:
         return view
+    detail = rng.uniform(0.4, 1.0)
+    return code(view, detail, int(np.exp(rng.uniform(np.log(8), np.log(60)))))
+
+
+def code(view: Image, detail: float, quality: int) -> Image:
+    """Return the view (S, S, 3) as JPEG leaves it at `detail` S pixels down and across."""
     size = view.shape[0]
-    small = int(size * rng.uniform(0.4, 1.0))
+    small = max(1, int(size * detail))
     picture = cv2.resize(view, (small, small), interpolation=cv2.INTER_AREA)
-    quality = int(np.exp(rng.uniform(np.log(8), np.log(60))))
     coded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
     return np.asarray(cv2.resize(decoded, (size, size)), np.uint8)

@@ -59,6 +59,9 @@ INPUT_SIZES = (DistillConfig().sizes[-1][1], BankConfig().size)
 """Pixels down and across that the model may read; photographs held out, nearly whole, choose. More
 than the training ended with may be better, for there things look larger (Touvron et al., "Fixing
 the train-test resolution discrepancy", 2019, https://arxiv.org/abs/1906.06423)."""
+SIZE_TOLERANCE = 0.01
+"""Sizes that miss the teachers by so much more are as good, and the largest of them is taken: few
+photographs cannot tell them apart, and in video things are small."""
 
 Split = tuple[Sequence[Pyramid], Sequence[Pyramid]]
 
@@ -104,7 +107,8 @@ def main() -> None:
         distill(student, bank, args.out, config=plan, resume=args.resume)
         torch.set_num_threads(cores)
         missed = missed_by_size(student, bank.whole(), plan)
-        best = min(missed, key=lambda size: missed[size])
+        enough = (1 + SIZE_TOLERANCE) * min(missed.values())
+        best = max(size for size, value in missed.items() if value <= enough)
         student.cnn.config = replace(cnn, height=best, width=best)
         learn, judge = answered(student, bank.plain()), answered(student, bank.held_out())
         recent = [
@@ -133,7 +137,8 @@ def main() -> None:
         seed=args.seed,
     )
     logger.info("tags: %s", figures["tags"])
-    write_head(args.out / "model", head)
+    if head.config.least < 1:  # else it is never sure, and what it says is no answer
+        write_head(args.out / "model", head)
     (args.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     card = write_card(figures, len(photos[0]), len(photos[1]))
     (args.out / "model" / CARD_FILE).write_text(card, encoding="utf-8")
