@@ -49,8 +49,8 @@ measured on.
    On views of held-out photographs the cosine with the teachers' embeddings is {1 - last["held_out_embedding"]:.2f}, and the
    first class is theirs in {last["held_out_agreement"]:.0%}. The input size is the largest of those that do well
    on these photographs nearly whole (1 - cosine at {missed}).
-2. *Projection*: {projection["chosen"]}; chosen among {len(projection["scores"])} by the correlation of its cosines with
-   the teachers' ({max(projection["scores"].values()):.2f}) on held-out photographs.
+2. *Projection*: principal components, {projection["chosen"]}; chosen among {len(projection["scores"])} by how many changed copies of
+   cuts of held-out photographs find theirs among {projection["copied"]} ({max(projection["scores"].values()):.2f}; plain components {projection["scores"]["plain"]:.2f}).
 3. *GRU*: InfoNCE between views of one move at 1 to 10 frames/s, against the same view backwards,
    shuffled and still, on {motion["moves"]} generated moves; prediction of the next change, and telling the
    statistics over time, by mean squared error. {motion["steps"]} updates, loss {motion["first_loss"]:.2f} to {motion["last_loss"]:.2f}.

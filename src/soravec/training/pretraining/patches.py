@@ -141,6 +141,39 @@ def whole_views(photos: Sequence[Pyramid], num: int, size: int, rng: np.random.G
     return views
 
 
+def changed_copies(
+    photos: Sequence[Pyramid], num: int, size: int, rng: np.random.Generator
+) -> tuple[Image, Image]:
+    """Return cuts (num, size, size, 3) of photographs, in turn, and copies (6, num, size, size, 3).
+
+    Copies are cropped, mirrored, brightened or darkened, blurred, letterboxed, and compressed.
+    """
+    cuts = np.empty((num, size, size, 3), np.uint8)
+    copies = np.empty((6, num, size, size, 3), np.uint8)
+    for i in range(num):
+        photo = photos[i % len(photos)]
+        height, width = photo[0].shape[:2]
+        side = np.exp(rng.uniform(np.log(0.15), 0)) ** 0.5
+        down, across = side * height, side * width
+        x = rng.uniform(across / 2, width - across / 2)
+        y = rng.uniform(down / 2, height - down / 2)
+        cut = cuts[i] = warp(photo, (x, y), (across / size, down / size), 0.0, (size, size))
+        kept = int(size * rng.uniform(0.75, 0.9))
+        top, left = rng.integers(0, size - kept + 1, 2)
+        bar = int(size * rng.uniform(0.05, 0.15))
+        changed = (
+            cut[top : top + kept, left : left + kept],
+            cut[:, ::-1],
+            cv2.convertScaleAbs(cut, alpha=rng.uniform(0.6, 1.4), beta=rng.uniform(0, 25)),
+            cv2.GaussianBlur(cut, (0, 0), size * rng.uniform(0.003, 0.012)),
+            np.pad(cut, ((bar, bar), (0, 0), (0, 0))),
+            code(cut, rng.uniform(0.4, 1.0), int(rng.uniform(10, 50))),
+        )
+        for kind, view in enumerate(changed):
+            copies[kind, i] = cv2.resize(view, (size, size), interpolation=cv2.INTER_AREA)
+    return cuts, copies
+
+
 def difference_view(photo: Pyramid, other: Pyramid, size: int, rng: np.random.Generator) -> Image:
     """Return how two pictures (size, size, 3) differ that were taken one after the other.
 

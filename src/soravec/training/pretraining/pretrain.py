@@ -36,11 +36,16 @@ from soravec.training.pretraining.patches import (
     DIFFERENCE_GAIN,
     Image,
     Pyramid,
+    changed_copies,
     load_photos,
     resize_views,
     split_photos,
 )
-from soravec.training.pretraining.projection import Answered, fit_projection, set_projection
+from soravec.training.pretraining.projection import (
+    Copies,
+    fit_projection,
+    set_projection,
+)
 from soravec.training.pretraining.tags import fit_tags
 from soravec.training.pretraining.teachers import MobileNets
 from soravec.training.pretraining.temporal import TemporalTraining, train_temporal
@@ -55,6 +60,9 @@ NUM_CLASSES = 1001
 APPEARANCE_DIM = 256
 MOTION_DIM = 128
 HIDDEN_DIM = 128
+NUM_COPIED = 900
+"""Cuts of photographs whose changed copies teach the projection what does not matter, and as many
+of photographs held out, to choose by."""
 INPUT_SIZES = (DistillConfig().sizes[-1][1], BankConfig().size)
 """Pixels down and across that the model may read; photographs held out, nearly whole, choose. More
 than the training ended with may be better, for there things look larger (Touvron et al., "Fixing
@@ -68,6 +76,60 @@ Split = tuple[Sequence[Pyramid], Sequence[Pyramid]]
 
 def main() -> None:
     """Read the command line and pretrain."""
+    args = parse()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    prepare_cpu()
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    cores = available_cores()
+    makers = args.makers or max(1, cores // 2 if device == "cpu" else cores - 2)
+    photos = split_photos(load_photos(args.photos))
+    MobileNets(args.teachers)  # what is missing is said before anything starts
+    torch.manual_seed(args.seed)
+    cnn = CnnConfig(ARCHITECTURE, FEATURE_DIM, height=INPUT_SIZES[-1], width=INPUT_SIZES[-1])
+    student = Student(FrameCnn(cnn), NUM_TARGETS, NUM_CLASSES)
+    plan = DistillConfig(rounds=args.rounds, compile=args.compile, device=device, seed=args.seed)
+    views = BankConfig(seed=args.seed)
+    torch.set_num_threads(max(1, cores - makers))
+    with Bank(args.photos, args.teachers, args.out / "views", views, makers) as bank:
+        distill(student, bank, args.out, config=plan, resume=args.resume)
+        torch.set_num_threads(cores)
+        missed = missed_by_size(student, bank.whole(), plan)
+        enough = (1 + SIZE_TOLERANCE) * min(missed.values())
+        best = max(size for size, value in missed.items() if value <= enough)
+        student.cnn.config = replace(cnn, height=best, width=best)
+        learn, judge = answered(student, [bank.plain()]), answered(student, [bank.held_out()])
+        recent = [answered(student, chunks) for chunks in bank.rounds(plan.rounds - 1, plan.rounds)]
+    log = (args.out / "distill.jsonl").read_text(encoding="utf-8").splitlines()
+    figures: dict[str, Any] = {
+        "distillation": asdict(plan),
+        "distilled": json.loads(log[-1]),
+        "missed_by_size": missed,
+        "input_size": best,
+    }
+    known, unknown = (copies_of(student, part, NUM_COPIED, args.seed) for part in photos)
+    encoder = fit_appearance(student, learn[0], known, unknown, figures, seed=args.seed)
+    training = TemporalTraining(steps=args.steps, seed=args.seed)
+    fit_motion(encoder, photos, args.out, figures, training, moves=args.moves, resume=args.resume)
+    config = save_model(encoder, args.out / "model", card="")
+    seen, logits = (np.concatenate(parts) for parts in zip(learn, *recent, strict=True))
+    head, figures["tags"] = fit_tags(
+        (appearance(encoder, seen), logits),
+        (appearance(encoder, judge[0]), judge[1]),
+        space_id=config.space_id,
+        temporal=config.temporal,
+        seed=args.seed,
+    )
+    logger.info("tags: %s", figures["tags"])
+    if head.config.least < 1:  # else it is never sure, and what it says is no answer
+        write_head(args.out / "model", head)
+    (args.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
+    card = write_card(figures, len(photos[0]), len(photos[1]))
+    (args.out / "model" / CARD_FILE).write_text(card, encoding="utf-8")
+    logger.info("the model is in %s", args.out / "model")
+
+
+def parse() -> argparse.Namespace:
+    """Return what the command line says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--teachers", type=Path, required=True, help="folder of TFLite networks")
@@ -89,60 +151,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000, help="updates of the RNN")
     parser.add_argument("--seed", type=int, default=0, help="of everything")
     parser.add_argument("--resume", action="store_true", help="go on where the last run stopped")
-    args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    prepare_cpu()
-    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    cores = available_cores()
-    makers = args.makers or max(1, cores // 2 if device == "cpu" else cores - 2)
-    photos = split_photos(load_photos(args.photos))
-    MobileNets(args.teachers)  # what is missing is said before anything starts
-    torch.manual_seed(args.seed)
-    cnn = CnnConfig(ARCHITECTURE, FEATURE_DIM, height=INPUT_SIZES[-1], width=INPUT_SIZES[-1])
-    student = Student(FrameCnn(cnn), NUM_TARGETS, NUM_CLASSES)
-    plan = DistillConfig(rounds=args.rounds, compile=args.compile, device=device, seed=args.seed)
-    views = BankConfig(seed=args.seed)
-    torch.set_num_threads(max(1, cores - makers))
-    with Bank(args.photos, args.teachers, args.out / "views", views, makers) as bank:
-        distill(student, bank, args.out, config=plan, resume=args.resume)
-        torch.set_num_threads(cores)
-        missed = missed_by_size(student, bank.whole(), plan)
-        enough = (1 + SIZE_TOLERANCE) * min(missed.values())
-        best = max(size for size, value in missed.items() if value <= enough)
-        student.cnn.config = replace(cnn, height=best, width=best)
-        learn, judge = answered(student, bank.plain()), answered(student, bank.held_out())
-        recent = [
-            answered(student, chunk)
-            for chunks in bank.rounds(plan.rounds - 1, plan.rounds)
-            for chunk in chunks
-        ]
-    log = (args.out / "distill.jsonl").read_text(encoding="utf-8").splitlines()
-    figures: dict[str, Any] = {
-        "distillation": asdict(plan),
-        "distilled": json.loads(log[-1]),
-        "missed_by_size": missed,
-        "input_size": best,
-    }
-    encoder = fit_appearance(student, learn, judge, figures, seed=args.seed)
-    training = TemporalTraining(steps=args.steps, seed=args.seed)
-    fit_motion(encoder, photos, args.out, figures, training, moves=args.moves, resume=args.resume)
-    config = save_model(encoder, args.out / "model", card="")
-    head, figures["tags"] = fit_tags(
-        *(
-            (appearance(encoder, said.features), said.logits)
-            for said in (joined([learn, *recent]), judge)
-        ),
-        space_id=config.space_id,
-        temporal=config.temporal,
-        seed=args.seed,
-    )
-    logger.info("tags: %s", figures["tags"])
-    if head.config.least < 1:  # else it is never sure, and what it says is no answer
-        write_head(args.out / "model", head)
-    (args.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
-    card = write_card(figures, len(photos[0]), len(photos[1]))
-    (args.out / "model" / CARD_FILE).write_text(card, encoding="utf-8")
-    logger.info("the model is in %s", args.out / "model")
+    return parser.parse_args()
 
 
 def missed_by_size(student: Student, whole: Chunk, plan: DistillConfig) -> dict[int, float]:
@@ -157,33 +166,46 @@ def missed_by_size(student: Student, whole: Chunk, plan: DistillConfig) -> dict[
 
 
 @torch.no_grad()
-def answered(student: Student, chunk: Chunk) -> Answered:
-    """Return what the student's CNN and the teachers say of views."""
+def features_of(student: Student, views: Image) -> NDArray[np.float32]:
+    """Return what the student's CNN says (N, C) of views (N, S, S, 3)."""
     size = student.cnn.config.height
     parts = [
-        student.cnn(torch.from_numpy(resize_views(chunk.views[i : i + 64], size))).numpy()
-        for i in range(0, len(chunk.views), 64)
+        student.cnn(torch.from_numpy(resize_views(views[i : i + 64], size))).numpy()
+        for i in range(0, len(views), 64)
     ]
-    targets = chunk.maps.mean(axis=(2, 3), dtype=np.float32)
-    return Answered(np.concatenate(parts), targets, chunk.logits.astype(np.float32))
+    return np.concatenate(parts)
 
 
-def joined(parts: Sequence[Answered]) -> Answered:
-    """Return what was said of several chunks, one after the other."""
-    return Answered(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("features", "targets", "logits")
-        )
-    )
+def answered(
+    student: Student, chunks: Sequence[Chunk]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what the student's CNN says of views (N, C), and the teacher's logits (N, K)."""
+    features = [features_of(student, chunk.views) for chunk in chunks]
+    logits = [chunk.logits.astype(np.float32) for chunk in chunks]
+    return np.concatenate(features), np.concatenate(logits)
+
+
+def copies_of(student: Student, photos: Sequence[Pyramid], num: int, seed: int) -> Copies:
+    """Return what the CNN says of cuts of photographs and of their changed copies."""
+    size = student.cnn.config.height
+    cuts, copies = changed_copies(photos, num, size, np.random.default_rng(seed))
+    changed = np.stack([features_of(student, kind) for kind in copies])
+    return Copies(features_of(student, cuts), changed)
 
 
 def fit_appearance(
-    student: Student, learn: Answered, held_out: Answered, figures: dict[str, Any], *, seed: int
+    student: Student,
+    features: NDArray[np.float32],
+    learn: Copies,
+    held_out: Copies,
+    figures: dict[str, Any],
+    *,
+    seed: int,
 ) -> SoraEncoder:
     """Fit the projection, and return the encoder with an untrained RNN."""
-    projection, scores = fit_projection(learn, held_out, APPEARANCE_DIM)
-    figures["projection"] = {"chosen": projection.name, "scores": scores}
+    projection, scores = fit_projection(features, learn, held_out, APPEARANCE_DIM)
+    copied = len(held_out.pictures)
+    figures["projection"] = {"chosen": projection.name, "scores": scores, "copied": copied}
     logger.info("projection: %s", figures["projection"])
     torch.manual_seed(seed)
     cnn = replace(

@@ -1,4 +1,9 @@
-"""The projection of appearance: principal components of frame features, partly whitened."""
+"""The projection of appearance: principal components of frame features, less what copies vary by.
+
+Within-class covariance normalisation (Hatch, Kajarekar, Stolcke, "Within-class covariance
+normalization for SVM-based speaker recognition", Interspeech 2006): directions in which a picture
+and its changed copies differ are shortened, so that what stays counts.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +15,8 @@ from torch import nn
 
 from soravec.runtime.vectors import normalise
 
-STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-RIDGE = 1e-3
-"""Penalty of the regression on the teachers, as a share of the mean variance of a feature."""
+FLOORS = (1.0, 0.3, 0.1, 0.03)
+"""Added to the variance between copies, as shares of its mean: the less, the more is shortened."""
 
 Float = NDArray[np.float64]
 
@@ -32,80 +36,72 @@ class Projection:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """What the CNN and the teachers say of views."""
+class Copies:
+    """Features of pictures and of their changed copies."""
 
-    features: NDArray[np.float32]
+    pictures: NDArray[np.float32]
     """(N, C)."""
-    targets: NDArray[np.float32]
-    """(N, P) of the teachers' maps, the mean over the cells."""
-    logits: NDArray[np.float32]
-    """(N, K)."""
+    changed: NDArray[np.float32]
+    """(K, N, C): copies by kind of change."""
 
 
 def fit_projection(
-    learn: Answered, held_out: Answered, dim: int
+    features: NDArray[np.float32], learn: Copies, held_out: Copies, dim: int
 ) -> tuple[Projection, dict[str, float]]:
     """Return the best projection onto `dim` numbers, and the score of each that was tried.
 
-    Tried are principal components of the features, and of what a linear regression on the features
-    says of the teachers' targets (`said`), each partly whitened: a component is divided by
-    `(variance + floor) ** (strength / 2)`, the floor being the mean variance of the components left
-    out, so that noise is not blown up. The score is how like the cosines of held-out views are to
-    those of the teachers.
+    Tried are principal components of the features as they are (`plain`), and of features whitened
+    by how copies differ, with several floors. The score is recall@1: of how many copies of pictures
+    held out the nearest picture is the one copied.
 
     Args:
-        learn: Of views to fit to.
-        held_out: Of views to choose by.
+        features: (N, C) of views, whose principal components are kept.
+        learn: Copies by which it is learned what does not matter.
+        held_out: Copies to choose by.
         dim: Length A.
     """
-    unit = normalise(learn.features.astype(np.float64))
+    unit = normalise(features.astype(np.float64))
     mean, std = unit.mean(axis=0), unit.std(axis=0)
     centred = unit - mean
     covariance = centred.T @ centred / len(centred)
-    said = regression(covariance, centred.T @ learn.targets / len(centred))  # (C, P)
-    taught = centre(held_out.targets)
+    bases = {"plain": np.eye(len(mean))}
+    bases |= {f"copies alike, floor {floor:g}": alike(learn, floor) for floor in FLOORS}
     scores, fitted = {}, []
-    for name, basis in (("features", np.eye(len(mean))), ("said", said)):
-        variance, vectors = np.linalg.eigh(basis.T @ covariance @ basis)
-        variance, vectors = variance[::-1].clip(0), vectors[:, ::-1]
-        floor = variance[dim:].mean() if len(variance) > dim else 1e-12
-        for strength in STRENGTHS:
-            matrix = (basis @ vectors[:, :dim]).T
-            matrix /= (variance[:dim, None] + floor) ** (strength / 2)
-            matrix /= np.linalg.norm(matrix, axis=1).mean()  # of no effect after normalisation
-            projection = Projection(matrix, mean, std, f"{name}, whitened {strength:g}")
-            scores[projection.name] = same_geometry(project(held_out.features, projection), taught)
-            fitted.append(projection)
+    for name, basis in bases.items():
+        vectors = np.linalg.eigh(basis @ covariance @ basis)[1][:, ::-1]
+        matrix = (basis @ vectors[:, :dim]).T
+        matrix /= np.linalg.norm(matrix, axis=1).mean()  # of no effect after normalisation
+        fitted.append(Projection(matrix, mean, std, name))
+        scores[name] = recall_of_copies(held_out, fitted[-1])
     return max(fitted, key=lambda one: scores[one.name]), scores
 
 
-def regression(covariance: Float, shared: Float) -> Float:
-    """Return the coefficients (C, P) of a ridge regression from (C, C) and (C, P) covariances."""
-    penalty = RIDGE * np.trace(covariance) / len(covariance)
-    solved = np.linalg.solve(covariance + penalty * np.eye(len(covariance)), shared)
-    return np.asarray(solved, np.float64)
+def alike(copies: Copies, floor: float) -> Float:
+    """Return the symmetric matrix (C, C) that whitens how unit-length copies differ."""
+    unit = normalise(copies.changed.astype(np.float64)) - normalise(
+        copies.pictures.astype(np.float64)
+    )
+    differences = unit.reshape(-1, unit.shape[-1])
+    variance, vectors = np.linalg.eigh(differences.T @ differences / len(differences))
+    shorter = (variance.clip(0) + floor * variance.mean() + 1e-12) ** -0.5
+    return np.asarray((vectors * shorter) @ vectors.T, np.float64)
+
+
+def recall_of_copies(copies: Copies, projection: Projection) -> float:
+    """Return the share of copies whose nearest picture, by cosine, is the one they are of."""
+    pictures = normalise(project(copies.pictures, projection))
+    right = [
+        (normalise(project(kind, projection)) @ pictures.T).argmax(axis=1)
+        == np.arange(len(pictures))
+        for kind in copies.changed
+    ]
+    return float(np.mean(right))
 
 
 def project(features: NDArray[np.float32], projection: Projection) -> Float:
     """Return (N, A) projections of the unit-length features (N, C), not yet normalised."""
     unit = normalise(features.astype(np.float64))
     return np.asarray((unit - projection.mean) @ projection.matrix.T, np.float64)
-
-
-def centre(vectors: NDArray[np.float32]) -> Float:
-    """Return vectors (N, D) less their mean."""
-    wide = vectors.astype(np.float64)
-    return np.asarray(wide - wide.mean(axis=0), np.float64)
-
-
-def same_geometry(first: Float, second: Float) -> float:
-    """Return the correlation of the cosines between rows of (N, A) with those of (N, B)."""
-    pairs = np.triu_indices(len(first), 1)
-    first, second = normalise(first), normalise(second)
-    one, other = (first @ first.T)[pairs], (second @ second.T)[pairs]
-    shared = np.mean((one - one.mean()) * (other - other.mean()))
-    return float(shared / (one.std() * other.std()))
 
 
 def set_projection(layer: nn.Linear, projection: Projection) -> None:
