@@ -6,6 +6,7 @@ import pytest
 from soravec.training.pretraining.patches import (
     add_noise,
     bend,
+    changed_copies,
     compress,
     cut_view,
     pyramid,
@@ -87,3 +88,20 @@ def test_whole_views_show_most_of_a_photograph_as_it_is():
     down = views[:, -4:, :, 1].mean(axis=(1, 2)) - views[:, :4, :, 1].mean(axis=(1, 2))
     assert np.all(across > 0.6 * 0.7 * 255)
     assert np.all(down > 0.6 * 0.7 * 255 * 120 / 200)
+
+
+def test_copies_show_the_same_cut():
+    photos = [
+        pyramid(np.kron(picture(seed)[::8, ::8], np.ones((16, 16, 1), np.uint8)))
+        for seed in range(12)
+    ]
+    cuts, changed = changed_copies(photos, 24, 32, np.random.default_rng(0))
+    assert (cuts.shape, changed.shape) == ((24, 32, 32, 3), (6, 24, 32, 32, 3))
+    np.testing.assert_array_equal(changed[1], cuts[:, :, ::-1])
+    flat = cuts.reshape(24, -1).astype(float)
+    flat -= flat.mean(axis=1, keepdims=True)
+    for kind in (2, 3, 5):  # brightened, blurred, compressed
+        others = changed[kind].reshape(24, -1) - changed[kind].mean(axis=(1, 2, 3))[:, None]
+        likeness = (others @ flat.T) / np.linalg.norm(others, axis=1)[:, None]
+        likeness /= np.linalg.norm(flat, axis=1)
+        assert (likeness.argmax(axis=1) == np.arange(24)).mean() > 0.9

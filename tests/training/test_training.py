@@ -43,19 +43,11 @@ from soravec.training.pretraining.motion import (
 )
 from soravec.training.pretraining.optimizer import MatrixOptimizer
 from soravec.training.pretraining.patches import (
-    changed_copies,
     load_photos,
     pyramid,
     sample_patches,
     split_photos,
     warp,
-)
-from soravec.training.pretraining.projection import (
-    Copies,
-    fit_projection,
-    mean_average_precision,
-    project,
-    recall_of_copies,
 )
 from soravec.training.pretraining.tags import class_names, fit_tags
 from soravec.training.pretraining.teachers import Answers
@@ -287,47 +279,6 @@ def test_losses_are_zero_where_student_and_teacher_agree():
     right = float(contrast_loss(vectors, vectors, -vectors[:, None], 0.05))
     wrong = float(contrast_loss(vectors, vectors.flip(0), vectors[:, None], 0.05))
     assert right < wrong
-
-
-def test_average_precision_by_hand():
-    # nearest to row 0: 1 (same), 2, 3; to row 2: 3 (same) first, and so on
-    vectors = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]])
-    assert mean_average_precision(vectors, np.array([0, 0, 1, 1])) == pytest.approx(1.0)
-    assert mean_average_precision(vectors, np.array([0, 1, 0, 1])) == pytest.approx(5 / 12)
-
-
-def copies(num, rng, truth):
-    """Pictures told by three numbers, hidden among two louder ones that change in every copy."""
-    hidden = rng.normal(size=(num, 3))
-    seen = [
-        np.concatenate([hidden, 4 * rng.normal(size=(num, 2))], axis=1) @ truth + 12
-        for _ in range(3)
-    ]
-    return Copies(seen[0].astype(np.float32), np.stack(seen[1:]).astype(np.float32))
-
-
-def test_a_projection_passes_over_what_copies_vary_by():
-    rng = np.random.default_rng(0)
-    truth = rng.normal(size=(5, 10))
-    learn, held_out = copies(600, rng, truth), copies(80, rng, truth)
-    fitted, scores = fit_projection(learn.pictures, learn, held_out, 3)
-    assert project(held_out.pictures, fitted).shape == (80, 3)
-    assert fitted.name.startswith("copies alike")  # the plain components are what varies
-    assert scores["plain"] < 0.3
-    assert recall_of_copies(held_out, fitted) == scores[fitted.name] > 0.6
-
-
-def test_copies_show_the_same_cut(photos):
-    cuts, changed = changed_copies(list(photos.values()), 24, 32, np.random.default_rng(0))
-    assert (cuts.shape, changed.shape) == ((24, 32, 32, 3), (6, 24, 32, 32, 3))
-    np.testing.assert_array_equal(changed[1], cuts[:, :, ::-1])
-    flat = cuts.reshape(24, -1).astype(float)
-    flat -= flat.mean(axis=1, keepdims=True)
-    for kind in (2, 3, 5):  # brightened, blurred, compressed
-        others = changed[kind].reshape(24, -1) - changed[kind].mean(axis=(1, 2, 3))[:, None]
-        likeness = (others @ flat.T) / np.linalg.norm(others, axis=1)[:, None]
-        likeness /= np.linalg.norm(flat, axis=1)
-        assert (likeness.argmax(axis=1) == np.arange(24)).mean() > 0.9
 
 
 def test_tags_are_what_the_teacher_says():

@@ -29,8 +29,6 @@ class Projection:
     """(A, C)."""
     mean: Float
     """(C,)."""
-    std: Float
-    """(C,) deviation of each feature, which the RNN's input is scaled by."""
     name: str
     """Which of those that were tried it is."""
 
@@ -61,7 +59,7 @@ def fit_projection(
         dim: Length A.
     """
     unit = normalise(features.astype(np.float64))
-    mean, std = unit.mean(axis=0), unit.std(axis=0)
+    mean = unit.mean(axis=0)
     centred = unit - mean
     covariance = centred.T @ centred / len(centred)
     bases = {"plain": np.eye(len(mean))}
@@ -71,7 +69,7 @@ def fit_projection(
         vectors = np.linalg.eigh(basis @ covariance @ basis)[1][:, ::-1]
         matrix = (basis @ vectors[:, :dim]).T
         matrix /= np.linalg.norm(matrix, axis=1).mean()  # of no effect after normalisation
-        fitted.append(Projection(matrix, mean, std, name))
+        fitted.append(Projection(matrix, mean, name))
         scores[name] = recall_of_copies(held_out, fitted[-1])
     return max(fitted, key=lambda one: scores[one.name]), scores
 
