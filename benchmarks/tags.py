@@ -17,7 +17,7 @@ import numpy as np
 import soravec
 from soravec.data.manifest import read_manifest
 from soravec.training.pretraining.tags import FIRST_CLASS, class_names
-from soravec.training.pretraining.teachers import MobileNets
+from soravec.training.pretraining.teachers import MobileNet
 from soravec.video import AtRate, VideoReader
 
 WORDS = {
@@ -78,7 +78,7 @@ def average_precision(found, truth):
 
 def taught(clips, weights):
     """Return the teacher's probabilities (N, K) of clips: the mean over their frames."""
-    teacher = MobileNets(weights)
+    teacher = MobileNet(weights)
     rows = []
     for clip in clips:
         with VideoReader(clip.path) as video:

@@ -72,8 +72,9 @@ class ColourTeacher:
     def __call__(self, images):
         quarters = images.reshape(len(images), 2, 16, 2, 16, 3).mean(axis=(2, 4)) / 255
         logits = images.mean(axis=(1, 2)) / 16
-        maps = quarters.transpose(0, 3, 1, 2).astype(np.float32)
-        return Answers((maps,), logits.astype(np.float32))
+        finer = images.reshape(len(images), 4, 8, 4, 8, 3).mean(axis=(2, 4)) / 255
+        maps, inner = (m.transpose(0, 3, 1, 2).astype(np.float32) for m in (quarters, finer))
+        return Answers(maps, logits.astype(np.float32), (inner, maps))
 
 
 class ViewsHere:
@@ -103,7 +104,14 @@ def photos(tmp_path_factory):
 
 
 BANK = BankConfig(
-    chunk=64, paintings=2, size=32, cells=2, components=3, rounds_kept=2, num_held_out=32
+    chunk=64,
+    paintings=2,
+    size=32,
+    cells=2,
+    components=3,
+    rounds_with_inner=1,
+    rounds_kept=2,
+    num_held_out=32,
 )
 
 
@@ -113,7 +121,13 @@ def train(photos, out, *, resume=False, **changes):
     maker = Maker(split_photos(photos), ColourTeacher(), BANK)
     maker.fit(out / "targets.npz")
     config = DistillConfig(
-        rounds=3, steps=8, batch=16, sizes=((1.0, 32),), learning_rate=5e-3, average=0.9
+        rounds=4,
+        grafted_rounds=1,
+        steps=8,
+        batch=16,
+        sizes=((1.0, 32),),
+        learning_rate=5e-3,
+        average=0.9,
     )
     student = Student(FrameCnn(CNN), 3, 3)
     views = ViewsHere(maker)
@@ -154,12 +168,14 @@ def test_an_unturned_view_at_full_size_is_the_photograph(photos):
 
 def test_training_lowers_the_loss(photos, tmp_path):
     train(photos, tmp_path, rounds=6, steps=32)
+    (parts,) = lines(tmp_path / "graft.jsonl")
     log = lines(tmp_path / "distill.jsonl")
-    assert [line["round"] for line in log] == [1, 2, 3, 4, 5, 6]
+    assert [line["round"] for line in (parts, *log)] == [1, 2, 3, 4, 5, 6]
     assert log[-1]["loss"] < 0.8 * log[0]["loss"]
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(photos, tmp_path, monkeypatch):
+@pytest.mark.parametrize("stopped_after", [1, 2, 3])
+def test_a_resumed_run_equals_an_uninterrupted_one(photos, tmp_path, monkeypatch, stopped_after):
     whole = train(photos, tmp_path / "whole")
     rounds = []
 
@@ -171,7 +187,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(photos, tmp_path, monkeypatch
 
     def stop(self, target, replace=Path.replace):
         replace(self, target)
-        if len(rounds) == 2:
+        if len(rounds) == stopped_after:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -237,8 +253,12 @@ def test_a_chunk_survives_being_written(photos, tmp_path):
     chunk.save(tmp_path / "0.npz")
     again = Chunk.load(tmp_path / "0.npz")
     assert (chunk.views.shape, chunk.maps.shape) == ((64, 32, 32, 3), (64, 3, 2, 2))
+    assert [maps.shape for maps in chunk.inner] == [(64, 3, 4, 4), (64, 3, 2, 2)]
     for name in ("views", "maps", "logits"):
         assert np.array_equal(getattr(chunk, name), getattr(again, name))
+    for maps, others in zip(chunk.inner, again.inner, strict=True):
+        assert np.array_equal(maps, others)
+    assert maker.chunk(1).inner == ()  # only as long as the parts learn by themselves
     assert np.array_equal(maker.chunk(0).views, chunk.views)
     assert not np.array_equal(maker.chunk(1).views, chunk.views)
 

@@ -1,4 +1,4 @@
-"""The views that are learned from, and what the teachers say of them, made ahead in processes."""
+"""The views that are learned from, and what the teacher says of them, made ahead in processes."""
 
 import os
 import threading
@@ -7,6 +7,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ from soravec.training.pretraining.patches import (
     split_photos,
     whole_views,
 )
-from soravec.training.pretraining.teachers import MobileNets, Teacher
+from soravec.training.pretraining.teachers import MobileNet, Teacher
 
 TARGETS_FILE = "targets.npz"
 FIT_VIEWS = 2048
@@ -38,7 +39,7 @@ nearly whole, of the photographs held out, as video shows them."""
 class BankConfig:
     """Which views are made, and how long they are used."""
 
-    chunk: int = 4096
+    chunk: int = 6144
     """Views per round."""
     paintings: int = 64
     """Paintings per round, drawn anew, that are cut up as the photographs are."""
@@ -47,7 +48,9 @@ class BankConfig:
     cells: int = 6
     """Cells down and across of the targets."""
     components: int = 256
-    """Principal components that are kept of each teacher's feature map."""
+    """Principal components that are kept of the teacher's last feature map."""
+    rounds_with_inner: int = 8
+    """Rounds, the first ones, whose views come with the teacher's inner maps."""
     rounds_kept: int = 6
     """Rounds for which views stay in the bank."""
     num_held_out: int = 768
@@ -80,22 +83,26 @@ class Chunk:
     views: Image
     """(N, S, S, 3) RGB."""
     maps: NDArray[np.float16]
-    """(N, P, cells, cells): of all teachers, one after the other."""
+    """(N, P, cells, cells)."""
     logits: NDArray[np.float16]
     """(N, K)."""
+    inner: tuple[NDArray[np.float16], ...]
+    """The teacher's inner maps (N, C, h, w), less their mean, of a mean variance of 1; or none."""
 
     def save(self, path: Path) -> None:
         """Write it to a file, whole or not at all."""
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
-            np.savez(file, views=self.views, maps=self.maps, logits=self.logits)
+            arrays = {f"inner{i}": maps for i, maps in enumerate(self.inner)}
+            np.savez(file, views=self.views, maps=self.maps, logits=self.logits, **arrays)  # type: ignore[arg-type]  # of its stubs
         partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "Chunk":
         """Return what `save` wrote."""
         with np.load(path) as stored:
-            return cls(stored["views"], stored["maps"], stored["logits"])
+            inner = tuple(stored[f"inner{i}"] for i in range(len(stored) - 3))
+            return cls(stored["views"], stored["maps"], stored["logits"], inner)
 
 
 def fit_targets(maps: NDArray[np.float32], components: int) -> Targets:
@@ -104,7 +111,7 @@ def fit_targets(maps: NDArray[np.float32], components: int) -> Targets:
     They are scaled to a mean variance of 1: what varies more counts more.
 
     Args:
-        maps: (N, E, h, w) of one teacher.
+        maps: (N, E, h, w).
         components: How many.
     """
     flat = maps.transpose(0, 2, 3, 1).reshape(-1, maps.shape[1])
@@ -112,6 +119,13 @@ def fit_targets(maps: NDArray[np.float32], components: int) -> Targets:
     variance, vectors = np.linalg.eigh(np.cov((flat - mean) / std, rowvar=False))
     kept = vectors[:, ::-1][:, :components] / np.sqrt(variance[::-1][:components].mean())
     return Targets(mean, (kept / std[:, None]).astype(np.float32))
+
+
+def fit_scale(maps: NDArray[np.float32]) -> Targets:
+    """Return features of maps (N, C, h, w) as they are, but of mean 0 and a mean variance of 1."""
+    flat = maps.transpose(0, 2, 3, 1).reshape(-1, maps.shape[1])
+    scale = np.sqrt(flat.var(axis=0).mean())
+    return Targets(flat.mean(axis=0), (np.eye(maps.shape[1]) / scale).astype(np.float32))
 
 
 def pool_cells(maps: NDArray[np.float32], cells: int) -> NDArray[np.float32]:
@@ -137,7 +151,7 @@ def _windows(length: int, cells: int) -> NDArray[np.float32]:
 
 
 class Maker:
-    """Makes chunks: views of photographs with the answers of the teachers."""
+    """Makes chunks: views of photographs with the answers of the teacher."""
 
     def __init__(
         self,
@@ -155,8 +169,9 @@ class Maker:
         if not path.is_file():
             rng = np.random.default_rng([self.config.seed, 0])
             views = sample_patches(self.photos[0], FIT_VIEWS, self.teacher.size, rng, mix=False)
-            maps = self.teacher(views).maps
-            fitted = [fit_targets(part, self.config.components) for part in maps]
+            answers = self.teacher(views)
+            fitted = [fit_targets(answers.maps, self.config.components)]
+            fitted += [fit_scale(maps) for maps in answers.inner]
             arrays = {f"mean{i}": one.mean for i, one in enumerate(fitted)}
             arrays |= {f"matrix{i}": one.matrix for i, one in enumerate(fitted)}
             partial = path.with_suffix(".partial")
@@ -179,7 +194,7 @@ class Maker:
         photos = self.photos[1] if number in (HELD_OUT, WHOLE) else self.photos[0]
         paintings = paint_pictures(config.paintings, rng) if number >= 0 else []
         total = config.num_held_out if number in (HELD_OUT, WHOLE) else config.chunk
-        parts: list[tuple[Image, NDArray[np.float16], NDArray[np.float16]]] = []
+        parts = []
         for start in range(0, total, PART):
             count = min(PART, total - start)
             if number == WHOLE:
@@ -188,14 +203,19 @@ class Maker:
                 views = sample_patches(
                     photos, count, self.teacher.size, rng, paintings=paintings, mix=number >= 0
                 )
-            answers = self.teacher(views)
-            maps = [
-                target(part, config.cells)
-                for target, part in zip(self.targets, answers.maps, strict=True)
-            ]
-            small = resize_views(views, config.size)
-            parts.append((small, np.concatenate(maps, axis=1), answers.logits.astype(np.float16)))
-        return Chunk(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+            parts.append(self._answered(views, with_inner=number < config.rounds_with_inner))
+        views, maps, logits, *inner = (np.concatenate(all_) for all_ in zip(*parts, strict=True))
+        return Chunk(views, maps, logits, tuple(inner))
+
+    def _answered(self, views: Image, *, with_inner: bool) -> list[NDArray[Any]]:
+        """Return views, targets, logits and, if asked for, the scaled inner maps."""
+        config, answers = self.config, self.teacher(views)
+        last, *scales = self.targets
+        maps, logits = last(answers.maps, config.cells), answers.logits.astype(np.float16)
+        inner = [
+            scale(one, one.shape[-1]) for scale, one in zip(scales, answers.inner, strict=True)
+        ]
+        return [resize_views(views, config.size), maps, logits, *(inner if with_inner else [])]
 
 
 class Bank:
@@ -203,7 +223,7 @@ class Bank:
 
     Args:
         photos: Folder of photographs.
-        teachers: Folder of the teachers' networks.
+        teachers: Folder of the teacher's network.
         folder: Where chunks lie; those of earlier rounds are removed.
         config: Which views.
         num_makers: Processes that make them, one core each.
@@ -281,7 +301,7 @@ def _start(photos: Path, teachers: Path, folder: Path, config: BankConfig) -> No
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     os.nice(5)
     cv2.setNumThreads(1)
-    maker = Maker(split_photos(load_photos(photos)), MobileNets(teachers, 1), config)
+    maker = Maker(split_photos(load_photos(photos)), MobileNet(teachers, 1), config)
     maker.fit(folder / TARGETS_FILE)
     _makers.append(maker)
 

@@ -13,7 +13,7 @@ def write_card(figures: Mapping[str, Any], num_photos: int, num_held_out: int) -
         num_held_out: Photographs held out.
     """
     motion, tags, how = figures["motion"], figures["tags"], figures["distillation"]
-    last = figures["distilled"]
+    last, parts = figures["distilled"], figures["grafted"]
     weights, used = figures["weights"], figures["motion_weight"]
     projection = figures["projection"]
     size = figures["input_size"]
@@ -21,6 +21,8 @@ def write_card(figures: Mapping[str, Any], num_photos: int, num_held_out: int) -
         f"{pixels} px: {value:.3f}" for pixels, value in figures["missed_by_size"].items()
     )
     sizes = ", ".join(str(size) for _, size in how["sizes"])
+    views = figures["views"]
+    together = (how["rounds"] - how["grafted_rounds"]) * how["steps"]
     return f"""# sora-mini
 
 The encoder that comes with Soravec: a MobileNetV3-small (timm's `mobilenetv3_small_100`, 576 features
@@ -32,8 +34,8 @@ motion 128. {"A head of 1,000 tags, named in English and Chinese. " if tags["lea
 
 - **Photographs**: {num_photos + num_held_out} under free licences (CLIC 2025 set, Unsplash License; Kodak
   PhotoCD, unrestricted use; PDImages, CC0 1.0), {num_held_out} of them held out to choose settings by.
-- **Teachers**, whose outputs it learned to match: MobileNetV1 1.0/224 and MobileNetV2 1.0/224, trained
-  on ImageNet by others, 8-bit TFLite, Apache-2.0 (files and hashes: docs/pretraining.md).
+- **Teacher**, whose outputs it learned to match: MobileNetV2 1.0/224, trained
+  on ImageNet by others, 8-bit TFLite, Apache-2.0 (file and hash: docs/pretraining.md).
 - **Video**: none. Camera and object motion were generated over the photographs.
 
 No video, no label and no face data set was trained on. Nothing was tuned on the video that it is
@@ -44,10 +46,12 @@ measured on.
 `make pretrain PHOTOS=DIR TEACHERS=DIR`, seed {how["seed"]}; docs/pretraining.md has the log of what was tried.
 
 1. *CNN*: function matching on strongly varied and mixed views of the photographs, an eighth of them
-   differences of two moments (Beyer et al. 2022; Asano and Saeed 2023): the teachers' last feature maps,
-   cell by cell, and the classes. {how["rounds"] * how["steps"]:,} updates of {how["batch"]} views at {sizes} pixels, in {last["minutes"] / 60:.1f} hours.
-   On views of held-out photographs the cosine with the teachers' embeddings is {1 - last["held_out_embedding"]:.2f}, and the
-   first class is theirs in {last["held_out_agreement"]:.0%}. The input size is the largest of those that do well
+   differences of two moments (Beyer et al. 2022; Asano and Saeed 2023): the teacher's last feature map,
+   cell by cell, and the classes. First three parts of it by themselves, each from the teacher's maps
+   (Shen et al. 2021), in {how["grafted_rounds"] * how["steps"]:,} updates of {how["batch"]} views at {views["size"]} pixels and {parts["minutes"]:.0f} minutes; then
+   the whole, in {together:,} updates at {sizes} pixels and {last["minutes"]:.0f} minutes.
+   On views of held-out photographs the cosine with the teacher's embedding is {1 - last["held_out_embedding"]:.2f}, and the
+   first class is the same in {last["held_out_agreement"]:.0%}. The input size is the largest of those that do well
    on these photographs nearly whole (1 - cosine at {missed}).
 2. *Projection*: principal components, {projection["chosen"]}; chosen among {len(projection["scores"])} by how many changed copies of
    cuts of held-out photographs find theirs among {projection["copied"]} ({max(projection["scores"].values()):.2f}; plain components {projection["scores"]["plain"]:.2f}).
@@ -79,7 +83,7 @@ figures of the release stand in docs/pretraining.md and the README.
 
 ## Limits
 
-It has seen 111 photographs through the eyes of two small networks: it finds *this* place, scene or
+It has seen 111 photographs through the eyes of a small network: it finds *this* place, scene or
 clip again, and groups similar pictures. It does not tell
 people apart, or read text. Medical and aerial pictures, drawings and screens were hardly in its
 material; some of the photographs show people. Motion is the camera's and that of simple shapes, not of

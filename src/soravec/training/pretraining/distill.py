@@ -1,10 +1,11 @@
-"""Teach a small CNN what ImageNet CNNs say of pictures, without ImageNet.
+"""Teach a small CNN what an ImageNet CNN says of pictures, without ImageNet.
 
 Function matching (Beyer et al., "Knowledge distillation: A good teacher is patient and consistent",
-2022, https://arxiv.org/abs/2106.05237): student and teachers see the same strongly varied and mixed
-view. Departures: the views come from few photographs (see `patches` beside this), the teachers'
-last feature maps are matched beside the classes, cell by cell (FitNets, Romero et al., 2015,
-https://arxiv.org/abs/1412.6550), and a view with its answers is used several times.
+2022, https://arxiv.org/abs/2106.05237): student and teacher see the same strongly varied and mixed
+view. Departures: the views come from few photographs (see `patches` beside this), the teacher's
+last feature map is matched beside the classes, cell by cell (FitNets, Romero et al., 2015,
+https://arxiv.org/abs/1412.6550), a view with its answers is used several times, and the parts of
+the student learn by themselves before they learn together (see `grafting`).
 """
 
 import json
@@ -17,12 +18,14 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soravec.models.cnn import FrameCnn
 from soravec.training.losses import distillation_loss, embedding_loss, map_loss
-from soravec.training.pretraining.bank import Chunk
+from soravec.training.pretraining.bank import BankConfig, Chunk
+from soravec.training.pretraining.grafting import Grafts
 from soravec.training.pretraining.optimizer import MatrixOptimizer
 from soravec.training.pretraining.patches import resize_views
 
@@ -33,16 +36,18 @@ logger = logging.getLogger(__name__)
 class DistillConfig:
     """How the CNN learns."""
 
-    rounds: int = 125
+    rounds: int = 48
     """Rounds; in each it learns from the bank of recent views."""
+    grafted_rounds: int = BankConfig().rounds_with_inner
+    """How many of them, the first ones, its parts learn by themselves."""
     steps: int = 192
     """Updates per round."""
     batch: int = 64
     """Views per update."""
-    sizes: tuple[tuple[float, int], ...] = ((0.55, 96), (0.9, 128), (1.0, 160))
-    """Up to which share of the training the student sees which size, in pixels."""
-    learning_rate: float = 3e-3
-    """Peak, after a warm-up of 2 % and before a cosine to zero."""
+    sizes: tuple[tuple[float, int], ...] = ((0.6, 128), (1.0, 160))
+    """Up to which share of the rounds together the student sees which size, in pixels."""
+    learning_rate: float = 8e-3
+    """Peak, after a warm-up of 2 % and before a cosine to zero; so for the parts, then together."""
     weight_decay: float = 0.02
     """On matrices only."""
     temperature: float = 2.0
@@ -53,7 +58,7 @@ class DistillConfig:
     """Weight of the loss of their mean."""
     class_weight: float = 0.3
     """Weight of the classes' loss."""
-    average: float = 0.999
+    average: float = 0.998
     """Decay of the moving average of weights, which is what is kept."""
     compile: bool = False
     """Fuse operations, by a C++ compiler: a third faster, after a minute's wait per size."""
@@ -74,7 +79,7 @@ class Views(Protocol):
 
 
 class Student(nn.Module):
-    """The CNN with a linear head for the teachers' maps, and one for the classes.
+    """The CNN with a linear head for the teacher's last map, and one for the classes.
 
     Both are linear, so that the mean over the cells of what is said of them is what is said of the
     mean.
@@ -93,22 +98,70 @@ class Student(nn.Module):
 
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
         """Return maps (B, P, h, w) and logits (B, K) of views (B, S, S, 3) uint8."""
-        maps = self.cnn.maps(views)  # (B, C, h, w)
+        return self.answer(self.cnn.maps(views))
+
+    def answer(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the heads say of the CNN's maps (B, C, h, w)."""
         return self.embed(maps), self.classify(maps.mean(dim=(2, 3)))
 
     def losses(self, batch: "Batch", config: DistillConfig) -> dict[str, Tensor]:
-        """Return the losses of a batch, `loss` being their weighted sum."""
-        said, logits = self(batch.views)
-        target = F.adaptive_avg_pool2d(batch.maps, (said.shape[2], said.shape[3]))
-        cells = map_loss(said, target)
-        embed = embedding_loss(said.mean(dim=(2, 3)), batch.maps.mean(dim=(2, 3)))
-        classes = distillation_loss(logits, batch.logits, config.temperature)
-        total = (
-            config.map_weight * cells
-            + config.embedding_weight * embed
-            + config.class_weight * classes
-        )
-        return {"loss": total, "cells": cells, "embedding": embed, "classes": classes}
+        """Return the losses of a batch, `loss` being their weighted sum, and the agreement."""
+        return answer_losses(self(batch.views), batch, config)
+
+
+class GraftedStudent(nn.Module):
+    """A student whose parts learn by themselves.
+
+    Args:
+        student: What is trained.
+        num_channels: Of the teacher's inner maps.
+    """
+
+    def __init__(self, student: Student, num_channels: Sequence[int]) -> None:
+        super().__init__()
+        self.student = student
+        self.grafts = Grafts(student.cnn, num_channels)
+
+    def forward(
+        self, views: Tensor, crops: Sequence[Tensor], inner: Tensor
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Return what the first two parts say of crops, and the heads of the last part's map."""
+        *said, last = self.grafts(views, crops, inner)
+        return (said[0], said[1]), self.student.answer(last)
+
+    def losses(self, batch: "Batch", config: DistillConfig) -> dict[str, Tensor]:
+        """Return the losses of a batch, `loss` being their weighted sum, and the agreement."""
+        views, crops = crop_together(batch.views, batch.inner, batch.corner)
+        said, answer = self(views, crops, batch.inner[-1])
+        parts = [F.mse_loss(one, crop) for one, crop in zip(said, crops, strict=True)]
+        losses = answer_losses(answer, batch, config)
+        losses["loss"] = losses["loss"] + parts[0] + parts[1]
+        return losses | {"first_part": parts[0], "second_part": parts[1]}
+
+
+def answer_losses(
+    answer: tuple[Tensor, Tensor], batch: "Batch", config: DistillConfig
+) -> dict[str, Tensor]:
+    """Return the losses of maps (B, P, h, w) and logits (B, K), and the agreement.
+
+    The agreement is how often the likeliest class is the teacher's.
+    """
+    said, logits = answer
+    target = F.adaptive_avg_pool2d(batch.maps, (said.shape[2], said.shape[3]))
+    cells = map_loss(said, target)
+    embed = embedding_loss(said.mean(dim=(2, 3)), batch.maps.mean(dim=(2, 3)))
+    classes = distillation_loss(logits, batch.logits, config.temperature)
+    total = (
+        config.map_weight * cells + config.embedding_weight * embed + config.class_weight * classes
+    )
+    agreement = (logits.argmax(1) == batch.logits.argmax(1)).float().mean()
+    return {
+        "loss": total,
+        "cells": cells,
+        "embedding": embed,
+        "classes": classes,
+        "agreement": agreement,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +174,39 @@ class Batch:
     """(B, P, cells, cells) float32."""
     logits: Tensor
     """(B, K) float32."""
+    inner: tuple[Tensor, ...] = ()
+    """(B, C, h, w) float32, the finer first; only where the parts learn by themselves."""
+    corner: tuple[float, float] = (0.5, 0.5)
+    """Where, from 0 to 1 down and across, the crops lie that the first two parts see."""
 
     def to(self, device: str) -> "Batch":
         """Return it on a device."""
-        return Batch(self.views.to(device), self.maps.to(device), self.logits.to(device))
+        inner = tuple(maps.to(device) for maps in self.inner)
+        tensors = (self.views.to(device), self.maps.to(device), self.logits.to(device))
+        return Batch(*tensors, inner, self.corner)
+
+
+def crop_together(
+    views: Tensor, inner: Sequence[Tensor], corner: tuple[float, float]
+) -> tuple[Tensor, list[Tensor]]:
+    """Return the same half of views (B, S, S, 3) and of maps (B, C, h, w), cut along whole cells.
+
+    Args:
+        views: All of them are cut alike.
+        inner: Maps of these views; the last has the largest cells.
+        corner: From 0 to 1, down and across.
+    """
+    cells = inner[-1].shape[-1]
+    half = max(1, cells // 2)
+    top, left = (round(share * (cells - half)) for share in corner)
+    crops = []
+    for maps in inner:
+        unit = maps.shape[-1] // cells
+        rows, columns = (slice(unit * at, unit * (at + half)) for at in (top, left))
+        crops.append(maps[:, :, rows, columns])
+    unit = views.shape[1] // cells
+    rows, columns = (slice(unit * at, unit * (at + half)) for at in (top, left))
+    return views[:, rows, columns], crops
 
 
 def distill(
@@ -135,54 +217,84 @@ def distill(
     Args:
         student: The CNN and its heads.
         views: What it learns from.
-        out: Folder of `distill.jsonl` (one line per round) and `distill.pt` (to resume from).
+        out: Folder of `graft` and `distill`, each a `.jsonl` of one line per round and a `.pt` to
+            resume from.
         config: How.
-        resume: Go on from `distill.pt` where there is one.
+        resume: Go on from where the files in `out` say.
     """
     out.mkdir(parents=True, exist_ok=True)
-    student.to(config.device).to(memory_format=torch.channels_last)
+    student.to(memory_format=torch.channels_last)
+    held_out = views.held_out()
+    if config.grafted_rounds:
+        parts = GraftedStudent(student, [maps.shape[1] for maps in held_out.inner])
+        learn(parts, views, out / "graft", (0, config.grafted_rounds), config, resume=resume)
+        parts.grafts.join()
+    whole = (config.grafted_rounds, config.rounds)
+    learn(student, views, out / "distill", whole, config, resume=resume)
+    return student.cpu().eval()
+
+
+Learner = Student | GraftedStudent
+
+
+def learn(
+    model: Learner,
+    views: Views,
+    path: Path,
+    rounds: tuple[int, int],
+    config: DistillConfig,
+    *,
+    resume: bool,
+) -> None:
+    """Train for some rounds, from the first up to, not including, the last; keep the average."""
+    first, last = rounds
+    model.to(config.device)
+    cnn = model.cnn if isinstance(model, Student) else model.student.cnn
     average = torch.optim.swa_utils.AveragedModel(
-        student, multi_avg_fn=_averaging(config.average), use_buffers=True
+        model, multi_avg_fn=_averaging(config.average), use_buffers=True
     )
     optimizer = MatrixOptimizer(
-        student, student.cnn, learning_rate=config.learning_rate, weight_decay=config.weight_decay
+        model, cnn, learning_rate=config.learning_rate, weight_decay=config.weight_decay
     )
     if config.compile:
-        student.compile(dynamic=False)
-    done, spent = 0, 0.0
-    checkpoint = out / "distill.pt"
+        model.compile(dynamic=False)
+    done, spent = first, 0.0
+    checkpoint = path.with_suffix(".pt")
     if resume and checkpoint.is_file():
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        student.load_state_dict(state["student"])
+        model.load_state_dict(state["student"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         done, spent = state["rounds"], state["spent"]
-    held_out = views.held_out() if done < config.rounds else None
+    held_out = views.held_out() if done < last else None
     began = time.monotonic()
-    for number, chunks in enumerate(views.rounds(done, config.rounds), done):
+    for number, chunks in enumerate(views.rounds(done, last), done):
         waited = time.monotonic() - began
         random = np.random.default_rng([config.seed, number])
-        student.train()
+        model.train()
         sums: dict[str, float] = {}
         for step in range(config.steps):
-            progress = (number + step / config.steps) / config.rounds
+            progress = (number - first + step / config.steps) / (last - first)
             optimizer.set_learning_rate(config.learning_rate * schedule(progress))
-            batch = draw(chunks, config, progress, random).to(config.device)
-            losses = student.losses(batch, config)
+            batch = draw(chunks, config, size_of(model, progress, config), random)
+            losses = model.losses(batch.to(config.device), config)
             optimizer.zero_grad()
             losses["loss"].backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(student.parameters(), 5.0)
+            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimizer.step()
-            average.update_parameters(student)
+            average.update_parameters(model)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach()) / config.steps
         spent += time.monotonic() - began
         line = {"round": number + 1, "minutes": spent / 60, "waited": waited, **sums}
         assert held_out is not None
-        measured = measure(cast(Student, average.module), held_out, config, progress)
-        log_line(line | {f"held_out_{k}": v for k, v in measured.items()}, out / "distill.jsonl")
+        size = size_of(model, progress, config)
+        measured = measure(cast(Learner, average.module), held_out, config, size)
+        log_line(
+            line | {f"held_out_{k}": v for k, v in measured.items()}, path.with_suffix(".jsonl")
+        )
         state = {
-            "student": student.state_dict(),
+            "student": model.state_dict(),
             "average": average.state_dict(),
             "optimizer": optimizer.state_dict(),
             "rounds": number + 1,
@@ -191,57 +303,69 @@ def distill(
         torch.save(state, checkpoint.with_suffix(".tmp"))
         checkpoint.with_suffix(".tmp").replace(checkpoint)
         began = time.monotonic()
-    student.load_state_dict(average.module.state_dict())
-    return student.cpu().eval()
+    model.load_state_dict(average.module.state_dict())
 
 
 def draw(
-    chunks: Sequence[Chunk], config: DistillConfig, progress: float, random: np.random.Generator
+    chunks: Sequence[Chunk], config: DistillConfig, size: int | None, random: np.random.Generator
 ) -> Batch:
-    """Return a batch, half of it mirrored, of the size of that time of the training."""
+    """Return a batch, half of it mirrored, of that size; at its own, with inner maps, if None."""
     count = len(chunks[0].views)
     picked = random.integers(len(chunks) * count, size=config.batch)
-    size = size_at(progress, config)
     rows = [(chunks[pick // count], pick % count) for pick in picked]
-    views = resize_views(np.stack([chunk.views[row] for chunk, row in rows]), size)
-    maps = np.stack([chunk.maps[row] for chunk, row in rows]).astype(np.float32)
-    logits = np.stack([chunk.logits[row] for chunk, row in rows]).astype(np.float32)
     mirror = random.random(config.batch) < 0.5
-    views[mirror] = views[mirror][:, :, ::-1]
-    maps[mirror] = maps[mirror][..., ::-1]
-    return Batch(torch.from_numpy(views), torch.from_numpy(maps), torch.from_numpy(logits))
+
+    def stack(arrays: Sequence[NDArray[Any]], axis: int) -> Tensor:
+        stacked = np.stack(arrays)
+        stacked[mirror] = np.flip(stacked[mirror], axis)
+        return torch.from_numpy(stacked)
+
+    logits = torch.from_numpy(np.stack([chunk.logits[row] for chunk, row in rows])).float()
+    views = stack([chunk.views[row] for chunk, row in rows], 2)
+    maps = stack([chunk.maps[row] for chunk, row in rows], 3).float()
+    if size is not None:
+        return Batch(torch.from_numpy(resize_views(views.numpy(), size)), maps, logits)
+    inner = tuple(
+        stack([chunk.inner[i][row] for chunk, row in rows], 3).float()
+        for i in range(len(chunks[0].inner))
+    )
+    top, left = random.random(2)
+    return Batch(views, maps, logits, inner, (float(top), float(left)))
 
 
 @torch.no_grad()
 def measure(
-    student: Student, held_out: Chunk, config: DistillConfig, progress: float = 1.0
+    model: Learner, held_out: Chunk, config: DistillConfig, size: int | None
 ) -> dict[str, float]:
     """Return losses, and agreement with the teacher's first class, over held-out views.
 
-    They are seen at the size of that time of the training.
+    They are seen at that size; at their own, with inner maps, if it is None.
     """
-    student.eval()
-    size = size_at(progress, config)
+    model.eval()
     sums: dict[str, float] = {}
     total = len(held_out.views)
     for start in range(0, total, config.batch):
         part = slice(start, start + config.batch)
-        views = resize_views(held_out.views[part], size)
+        inner = () if size else held_out.inner
+        views = resize_views(held_out.views[part], size) if size else held_out.views[part]
         batch = Batch(
             torch.from_numpy(views),
             torch.from_numpy(held_out.maps[part].astype(np.float32)),
             torch.from_numpy(held_out.logits[part].astype(np.float32)),
+            tuple(torch.from_numpy(maps[part].astype(np.float32)) for maps in inner),
         ).to(config.device)
-        losses = student.losses(batch, config)
-        guess = student(batch.views)[1].argmax(1)
-        losses["agreement"] = (guess == batch.logits.argmax(1)).float().mean()
-        for name, value in losses.items():
+        for name, value in model.losses(batch, config).items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(views) / total
     return sums
 
 
-def size_at(progress: float, config: DistillConfig) -> int:
-    """Return how many pixels down and across the student sees at that share of its training."""
+def size_of(model: Learner, progress: float, config: DistillConfig) -> int | None:
+    """Return how many pixels down and across are seen at that share of the training.
+
+    None, all that there are, where the parts learn by themselves: the teacher's maps are of these.
+    """
+    if isinstance(model, GraftedStudent):
+        return None
     return next(size for share, size in config.sizes if progress <= share)
 
 

@@ -1,6 +1,6 @@
 """Pictures that are drawn by chance: what no photograph at hand shows.
 
-A few photographs hold few things. A student that shall agree with its teachers on what neither has
+A few photographs hold few things. A student that shall agree with its teacher on what neither has
 seen must meet pictures from everywhere in between, and programs draw them without end: pattern
 networks (Stanley, "Compositional pattern producing networks", 2007,
 https://doi.org/10.1007/s10710-007-9028-8), noise with a spectrum of power law and dead leaves

@@ -1,4 +1,4 @@
-"""`python -m soravec.training.pretraining.pretrain`: from photographs and teachers to a model.
+"""`python -m soravec.training.pretraining.pretrain`: from photographs and a teacher to a model.
 
 Three stages, each resumable: the CNN is distilled, the projection is fitted, the RNN is trained on
 generated camera motion. The folder `model` inside the output is what becomes `sora-mini`.
@@ -47,7 +47,7 @@ from soravec.training.pretraining.projection import (
     set_projection,
 )
 from soravec.training.pretraining.tags import fit_tags
-from soravec.training.pretraining.teachers import MobileNets
+from soravec.training.pretraining.teachers import MobileNet
 from soravec.training.pretraining.temporal import TemporalTraining, train_temporal
 from soravec.types import Frames
 
@@ -55,7 +55,7 @@ logger = logging.getLogger(__name__)
 
 ARCHITECTURE = "timm/mobilenetv3_small_100"
 FEATURE_DIM = 576
-NUM_TARGETS = 2 * BankConfig().components
+NUM_TARGETS = BankConfig().components
 NUM_CLASSES = 1001
 APPEARANCE_DIM = 256
 MOTION_DIM = 128
@@ -68,7 +68,7 @@ INPUT_SIZES = (DistillConfig().sizes[-1][1], BankConfig().size)
 than the training ended with may be better, for there things look larger (Touvron et al., "Fixing
 the train-test resolution discrepancy", 2019, https://arxiv.org/abs/1906.06423)."""
 SIZE_TOLERANCE = 0.01
-"""Sizes that miss the teachers by so much more are as good, and the largest of them is taken: few
+"""Sizes that miss the teacher by so much more are as good, and the largest of them is taken: few
 photographs cannot tell them apart, and in video things are small."""
 
 Split = tuple[Sequence[Pyramid], Sequence[Pyramid]]
@@ -83,7 +83,7 @@ def main() -> None:
     cores = available_cores()
     makers = args.makers or max(1, cores // 2 if device == "cpu" else cores - 2)
     photos = split_photos(load_photos(args.photos))
-    MobileNets(args.teachers)  # what is missing is said before anything starts
+    MobileNet(args.teachers)  # what is missing is said before anything starts
     torch.manual_seed(args.seed)
     cnn = CnnConfig(ARCHITECTURE, FEATURE_DIM, height=INPUT_SIZES[-1], width=INPUT_SIZES[-1])
     student = Student(FrameCnn(cnn), NUM_TARGETS, NUM_CLASSES)
@@ -99,10 +99,11 @@ def main() -> None:
         student.cnn.config = replace(cnn, height=best, width=best)
         learn, judge = answered(student, [bank.plain()]), answered(student, [bank.held_out()])
         recent = [answered(student, chunks) for chunks in bank.rounds(plan.rounds - 1, plan.rounds)]
-    log = (args.out / "distill.jsonl").read_text(encoding="utf-8").splitlines()
     figures: dict[str, Any] = {
         "distillation": asdict(plan),
-        "distilled": json.loads(log[-1]),
+        "views": asdict(views),
+        "grafted": last_line(args.out / "graft.jsonl"),
+        "distilled": last_line(args.out / "distill.jsonl"),
         "missed_by_size": missed,
         "input_size": best,
     }
@@ -132,7 +133,7 @@ def parse() -> argparse.Namespace:
     """Return what the command line says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
-    parser.add_argument("--teachers", type=Path, required=True, help="folder of TFLite networks")
+    parser.add_argument("--teachers", type=Path, required=True, help="folder of the TFLite network")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--rounds", type=int, default=DistillConfig().rounds, help="of the CNN")
     parser.add_argument(
@@ -154,14 +155,17 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def last_line(path: Path) -> dict[str, Any]:
+    """Return the last line of a file of JSON lines."""
+    line: dict[str, Any] = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
+    return line
+
+
 def missed_by_size(student: Student, whole: Chunk, plan: DistillConfig) -> dict[int, float]:
-    """Return by how much the teachers' embedding is missed (1 - cosine) at each input size."""
+    """Return by how much the teacher's embedding is missed (1 - cosine) at each input size."""
     plan = replace(plan, device="cpu")
-    missed = {
-        size: measure(student, whole, replace(plan, sizes=((1.0, size),)))["embedding"]
-        for size in INPUT_SIZES
-    }
-    logger.info("1 - cosine with the teachers, by pixels: %s", missed)
+    missed = {size: measure(student, whole, plan, size)["embedding"] for size in INPUT_SIZES}
+    logger.info("1 - cosine with the teacher, by pixels: %s", missed)
     return missed
 
 
