@@ -265,8 +265,10 @@ class Bank:
 
     def rounds(self, first: int, last: int) -> Iterator[list[Chunk]]:
         """Yield, for each round from `first` up to, not including, `last`, the recent chunks."""
-        oldest = max(0, first - self.config.rounds_kept + 1)
         self._recent = []
+        if first >= last:
+            return
+        oldest = max(0, first - self.config.rounds_kept + 1)
         for number in range(oldest, last):
             for ahead in range(number, min(number + self._num_makers + 1, last)):
                 self._ask(ahead)
