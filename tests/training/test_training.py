@@ -278,12 +278,10 @@ def test_photographs_held_out_are_never_learned_from(tmp_path):
 
 def test_a_bank_keeps_recent_rounds_and_says_what_fails(tmp_path):
     (tmp_path / "0.png").write_bytes(b"no picture")
-    with (
-        Bank(tmp_path, tmp_path, tmp_path / "views", BANK, 1) as bank,
-        pytest.raises(BrokenProcessPool),
-    ):
+    with Bank(tmp_path, tmp_path, tmp_path / "views", BANK, 1) as bank:
         assert not list(bank.rounds(3, 3))  # where all rounds are done, nothing is made again
-        bank.held_out()
+        with pytest.raises(BrokenProcessPool):
+            bank.held_out()
 
 
 def test_the_learning_rate_warms_up_and_falls():

@@ -152,7 +152,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=3000, help="updates of the RNN")
     parser.add_argument("--seed", type=int, default=0, help="of everything")
     parser.add_argument("--resume", action="store_true", help="go on where the last run stopped")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.rounds <= DistillConfig().grafted_rounds:
+        parser.error(f"--rounds: more than the {DistillConfig().grafted_rounds} that parts take")
+    return args
 
 
 def last_line(path: Path) -> dict[str, Any]:
