@@ -94,7 +94,9 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     root = os.environ.get("SORAVEC_DATA")
     parser.add_argument("--data", type=Path, default=Path(root) if root else None)
-    parser.add_argument("--weights", type=Path, help="the teachers; DATA/weights by default")
+    parser.add_argument(
+        "--weights", type=Path, help="folder of the teacher; DATA/weights by default"
+    )
     parser.add_argument("--model", default="sora-mini")
     arguments = parser.parse_args()
     if arguments.data is None:

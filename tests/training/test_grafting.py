@@ -41,10 +41,10 @@ def test_joined_parts_say_what_they_said_one_after_the_other(cnn):
     grafts = Grafts(cnn, CHANNELS).eval()
     views = pictures(4, 64)
     unread = torch.zeros(4, 7, 4, 4)
-    first, *_ = grafts(views, [torch.zeros(4, 5, 8, 8)], unread)
-    _, second, _ = grafts(torch.cat([views, views]), [torch.zeros(8, 5, 8, 8)], unread)
+    first, *_ = grafts(views, torch.zeros(4, 5, 8, 8), unread)
+    _, second, _ = grafts(torch.cat([views, views]), torch.zeros(8, 5, 8, 8), unread)
     assert (first.shape, second.shape) == ((4, 5, 8, 8), (8, 7, 4, 4))
-    *_, last = grafts(views, [first], second[:4])  # the half that reads what the first part says
+    *_, last = grafts(views, first, second[:4])  # the half that reads what the first part says
     before = cnn.maps(views)
     grafts.join()
     after = cnn.maps(views)
@@ -57,14 +57,14 @@ def test_the_second_part_reads_half_from_the_first_and_half_from_the_teacher(cnn
     grafts = Grafts(cnn, CHANNELS).eval()
     views, unread = pictures(4, 64), torch.zeros(4, 7, 4, 4)
     teacher = [torch.randn(4, 5, 8, 8) for _ in range(2)]
-    second, other = (grafts(views, [maps], unread)[1] for maps in teacher)
+    second, other = (grafts(views, maps, unread)[1] for maps in teacher)
     same = [torch.allclose(a, b) for a, b in zip(second, other, strict=True)]
     assert same == [True, True, False, False]
 
 
 def test_the_first_part_does_not_learn_from_the_second(cnn):
     grafts = Grafts(cnn, CHANNELS)
-    _, second, _ = grafts(pictures(2, 64), [torch.zeros(2, 5, 8, 8)], torch.zeros(2, 7, 4, 4))
+    _, second, _ = grafts(pictures(2, 64), torch.zeros(2, 5, 8, 8), torch.zeros(2, 7, 4, 4))
     second.sum().backward()
     assert cnn.network.conv_stem.weight.grad is None
     assert cnn.network.blocks[2][0].conv_pw.weight.grad.any()
@@ -90,7 +90,7 @@ def test_parts_are_right_where_the_teacher_is_met():
     batch = Batch(views, torch.randn(4, 3, 2, 2), torch.randn(4, 4), inner)
     with torch.no_grad():
         crop, crops = crop_together(views, inner, batch.corner)
-        said, (maps, logits) = model(crop, crops, inner[-1])
+        said, (maps, logits) = model(crop, crops[0], inner[-1])
         far = model.losses(batch, DistillConfig())
         answer = torch.nn.functional.adaptive_avg_pool2d(maps, 2)
         near = model.losses(Batch(views, answer, logits, inner, batch.corner), DistillConfig())

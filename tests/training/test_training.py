@@ -31,7 +31,7 @@ from soravec.training.pretraining.bank import (
     fit_targets,
     pool_cells,
 )
-from soravec.training.pretraining.distill import DistillConfig, Student, distill, schedule
+from soravec.training.pretraining.distill import DistillConfig, Student, distill, draw, schedule
 from soravec.training.pretraining.motion import (
     KINDS,
     STEPS,
@@ -109,7 +109,7 @@ BANK = BankConfig(
     size=32,
     cells=2,
     components=3,
-    rounds_with_inner=1,
+    rounds_with_inner=2,
     rounds_kept=2,
     num_held_out=32,
 )
@@ -121,8 +121,8 @@ def train(photos, out, *, resume=False, **changes):
     maker = Maker(split_photos(photos), ColourTeacher(), BANK)
     maker.fit(out / "targets.npz")
     config = DistillConfig(
-        rounds=4,
-        grafted_rounds=1,
+        rounds=5,
+        grafted_rounds=2,
         steps=8,
         batch=16,
         sizes=((1.0, 32),),
@@ -168,13 +168,40 @@ def test_an_unturned_view_at_full_size_is_the_photograph(photos):
 
 def test_training_lowers_the_loss(photos, tmp_path):
     train(photos, tmp_path, rounds=6, steps=32)
-    (parts,) = lines(tmp_path / "graft.jsonl")
-    log = lines(tmp_path / "distill.jsonl")
-    assert [line["round"] for line in (parts, *log)] == [1, 2, 3, 4, 5, 6]
+    parts, log = lines(tmp_path / "graft.jsonl"), lines(tmp_path / "distill.jsonl")
+    assert [line["round"] for line in (*parts, *log)] == [1, 2, 3, 4, 5, 6]
+    assert parts[-1]["first_part"] < 0.8 * parts[0]["first_part"]
+    assert parts[-1]["second_part"] < parts[0]["second_part"]
     assert log[-1]["loss"] < 0.8 * log[0]["loss"]
 
 
-@pytest.mark.parametrize("stopped_after", [1, 2, 3])
+def test_what_is_drawn_of_a_view_is_all_of_that_view(photos, tmp_path):
+    maker = Maker(split_photos(photos), ColourTeacher(), BANK)
+    maker.fit(tmp_path / "targets.npz")
+    batch = draw([maker.chunk(0)], DistillConfig(batch=16), None, np.random.default_rng(0))
+    answers = ColourTeacher()(batch.views.numpy())
+    last, *scales = maker.targets
+    assert np.array_equal(batch.maps, last(answers.maps, 2).astype(np.float32))
+    for scale, drawn, maps in zip(scales, batch.inner, answers.inner, strict=True):
+        assert np.array_equal(drawn, scale(maps, maps.shape[-1]).astype(np.float32))
+    assert np.allclose(batch.logits, answers.logits, rtol=1e-3)
+
+
+def test_a_run_that_starts_anew_takes_nothing_of_an_earlier_one(photos, tmp_path):
+    train(photos, tmp_path / "new")
+    train(photos, tmp_path / "old", seed=1)
+    train(photos, tmp_path / "old")
+    for name in ("graft.jsonl", "distill.jsonl"):
+        ours, theirs = lines(tmp_path / "new" / name), lines(tmp_path / "old" / name)
+        assert [line["loss"] for line in ours] == [line["loss"] for line in theirs]
+
+
+def test_too_few_rounds_are_an_error():
+    with pytest.raises(ModelError, match="more than the 8"):
+        DistillConfig(rounds=8)
+
+
+@pytest.mark.parametrize("stopped_after", [1, 2, 3, 4])
 def test_a_resumed_run_equals_an_uninterrupted_one(photos, tmp_path, monkeypatch, stopped_after):
     whole = train(photos, tmp_path / "whole")
     rounds = []
@@ -195,11 +222,12 @@ def test_a_resumed_run_equals_an_uninterrupted_one(photos, tmp_path, monkeypatch
         with pytest.raises(KeyboardInterrupt):
             train(photos, tmp_path / "parts")
     resumed = train(photos, tmp_path / "parts", resume=True)
-    ours, theirs = lines(tmp_path / "whole/distill.jsonl"), lines(tmp_path / "parts/distill.jsonl")
     drop = {"minutes", "waited"}
-    assert [{k: v for k, v in line.items() if k not in drop} for line in ours] == [
-        {k: v for k, v in line.items() if k not in drop} for line in theirs
-    ]
+    for name in ("graft.jsonl", "distill.jsonl"):
+        ours, theirs = lines(tmp_path / "whole" / name), lines(tmp_path / "parts" / name)
+        assert [{k: v for k, v in line.items() if k not in drop} for line in ours] == [
+            {k: v for k, v in line.items() if k not in drop} for line in theirs
+        ]
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name])
 
@@ -258,7 +286,9 @@ def test_a_chunk_survives_being_written(photos, tmp_path):
         assert np.array_equal(getattr(chunk, name), getattr(again, name))
     for maps, others in zip(chunk.inner, again.inner, strict=True):
         assert np.array_equal(maps, others)
-    assert maker.chunk(1).inner == ()  # only as long as the parts learn by themselves
+    assert (
+        maker.chunk(2).inner == maker.chunk(PLAIN).inner == ()
+    )  # only as long as the parts learn by themselves
     assert np.array_equal(maker.chunk(0).views, chunk.views)
     assert not np.array_equal(maker.chunk(1).views, chunk.views)
 

@@ -23,7 +23,7 @@ from soravec.training.pretraining.patches import (
     split_photos,
     whole_views,
 )
-from soravec.training.pretraining.teachers import MobileNet, Teacher
+from soravec.training.pretraining.teachers import TEACHER_SIZE, MobileNet, Teacher
 
 TARGETS_FILE = "targets.npz"
 FIT_VIEWS = 2048
@@ -43,7 +43,7 @@ class BankConfig:
     """Views per round."""
     paintings: int = 64
     """Paintings per round, drawn anew, that are cut up as the photographs are."""
-    size: int = 192
+    size: int = TEACHER_SIZE
     """Pixels down and across of the student's views."""
     cells: int = 6
     """Cells down and across of the targets."""
@@ -203,7 +203,8 @@ class Maker:
                 views = sample_patches(
                     photos, count, self.teacher.size, rng, paintings=paintings, mix=number >= 0
                 )
-            parts.append(self._answered(views, with_inner=number < config.rounds_with_inner))
+            with_inner = number == HELD_OUT or 0 <= number < config.rounds_with_inner
+            parts.append(self._answered(views, with_inner=with_inner))
         views, maps, logits, *inner = (np.concatenate(all_) for all_ in zip(*parts, strict=True))
         return Chunk(views, maps, logits, tuple(inner))
 

@@ -47,8 +47,8 @@ measured on.
 
 1. *CNN*: function matching on strongly varied and mixed views of the photographs, an eighth of them
    differences of two moments (Beyer et al. 2022; Asano and Saeed 2023): the teacher's last feature map,
-   cell by cell, and the classes. First three parts of it by themselves, each from the teacher's maps
-   (Shen et al. 2021), in {how["grafted_rounds"] * how["steps"]:,} updates of {how["batch"]} views at {views["size"]} pixels and {parts["minutes"]:.0f} minutes; then
+   cell by cell, and the classes. At first its three parts learned by themselves, each from the teacher's
+   maps (Shen et al. 2021), in {how["grafted_rounds"] * how["steps"]:,} updates of {how["batch"]} views of {views["size"]} pixels and {parts["minutes"]:.0f} minutes; then
    the whole, in {together:,} updates at {sizes} pixels and {last["minutes"]:.0f} minutes.
    On views of held-out photographs the cosine with the teacher's embedding is {1 - last["held_out_embedding"]:.2f}, and the
    first class is the same in {last["held_out_agreement"]:.0%}. The input size is the largest of those that do well

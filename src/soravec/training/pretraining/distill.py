@@ -8,6 +8,7 @@ https://arxiv.org/abs/1412.6550), a view with its answers is used several times,
 the student learn by themselves before they learn together (see `grafting`).
 """
 
+import itertools
 import json
 import logging
 import time
@@ -18,10 +19,10 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from soravec.errors import ModelError
 from soravec.models.cnn import FrameCnn
 from soravec.training.losses import distillation_loss, embedding_loss, map_loss
 from soravec.training.pretraining.bank import BankConfig, Chunk
@@ -66,6 +67,12 @@ class DistillConfig:
     """Where the student learns, such as `cuda`."""
     seed: int = 0
     """Of weights and order."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.grafted_rounds < self.rounds:
+            raise ModelError(
+                f"{self.rounds} rounds: more than the {self.grafted_rounds} that the parts take"
+            )
 
 
 class Views(Protocol):
@@ -123,16 +130,16 @@ class GraftedStudent(nn.Module):
         self.grafts = Grafts(student.cnn, num_channels)
 
     def forward(
-        self, views: Tensor, crops: Sequence[Tensor], inner: Tensor
+        self, crops: Tensor, finer: Tensor, coarser: Tensor
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Return what the first two parts say of crops, and the heads of the last part's map."""
-        *said, last = self.grafts(views, crops, inner)
+        *said, last = self.grafts(crops, finer, coarser)
         return (said[0], said[1]), self.student.answer(last)
 
     def losses(self, batch: "Batch", config: DistillConfig) -> dict[str, Tensor]:
         """Return the losses of a batch, `loss` being their weighted sum, and the agreement."""
         views, crops = crop_together(batch.views, batch.inner, batch.corner)
-        said, answer = self(views, crops, batch.inner[-1])
+        said, answer = self(views, crops[0], batch.inner[-1])
         parts = [F.mse_loss(one, crop) for one, crop in zip(said, crops, strict=True)]
         losses = answer_losses(answer, batch, config)
         losses["loss"] = losses["loss"] + parts[0] + parts[1]
@@ -223,6 +230,9 @@ def distill(
         resume: Go on from where the files in `out` say.
     """
     out.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        for name, kind in itertools.product(("graft", "distill"), (".pt", ".jsonl")):
+            (out / name).with_suffix(kind).unlink(missing_ok=True)
     student.to(memory_format=torch.channels_last)
     held_out = views.held_out()
     if config.grafted_rounds:
@@ -309,28 +319,23 @@ def learn(
 def draw(
     chunks: Sequence[Chunk], config: DistillConfig, size: int | None, random: np.random.Generator
 ) -> Batch:
-    """Return a batch, half of it mirrored, of that size; at its own, with inner maps, if None."""
+    """Return a batch of that size; at its own, with inner maps, if None."""
     count = len(chunks[0].views)
     picked = random.integers(len(chunks) * count, size=config.batch)
     rows = [(chunks[pick // count], pick % count) for pick in picked]
-    mirror = random.random(config.batch) < 0.5
-
-    def stack(arrays: Sequence[NDArray[Any]], axis: int) -> Tensor:
-        stacked = np.stack(arrays)
-        stacked[mirror] = np.flip(stacked[mirror], axis)
-        return torch.from_numpy(stacked)
-
-    logits = torch.from_numpy(np.stack([chunk.logits[row] for chunk, row in rows])).float()
-    views = stack([chunk.views[row] for chunk, row in rows], 2)
-    maps = stack([chunk.maps[row] for chunk, row in rows], 3).float()
+    views = np.stack([chunk.views[row] for chunk, row in rows])
+    maps, logits = (
+        torch.from_numpy(np.stack([getattr(chunk, name)[row] for chunk, row in rows])).float()
+        for name in ("maps", "logits")
+    )
     if size is not None:
-        return Batch(torch.from_numpy(resize_views(views.numpy(), size)), maps, logits)
+        return Batch(torch.from_numpy(resize_views(views, size)), maps, logits)
     inner = tuple(
-        stack([chunk.inner[i][row] for chunk, row in rows], 3).float()
+        torch.from_numpy(np.stack([chunk.inner[i][row] for chunk, row in rows])).float()
         for i in range(len(chunks[0].inner))
     )
     top, left = random.random(2)
-    return Batch(views, maps, logits, inner, (float(top), float(left)))
+    return Batch(torch.from_numpy(views), maps, logits, inner, (float(top), float(left)))
 
 
 @torch.no_grad()

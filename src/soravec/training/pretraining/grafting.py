@@ -37,26 +37,27 @@ class Grafts(nn.Module):
         self.inward = nn.ModuleList(nn.Conv2d(of, own, 1, bias=False) for own, of in pairs)
         self.outward = nn.ModuleList(nn.Conv2d(own, of, 1) for own, of in pairs)
 
-    def forward(self, views: Tensor, crops: Sequence[Tensor], inner: Tensor) -> list[Tensor]:
+    def forward(self, crops: Tensor, finer: Tensor, coarser: Tensor) -> list[Tensor]:
         """Return what each part says.
 
         Args:
-            views: (B, s, s, 3) uint8 crops of views.
-            crops: The teacher's maps of the same crops: (B, C, s / 8, s / 8); the next is not read.
-            inner: (B, D, h, w), the teacher's maps at a sixteenth, of the whole views.
+            crops: (B, s, s, 3) uint8, of views.
+            finer: (B, C, s / 8, s / 8), the teacher's maps of the same crops at an eighth.
+            coarser: (B, D, h, w), the teacher's maps at a sixteenth, of the whole views.
 
         Returns:
-            What the teacher's maps of the crops are taken for, twice, and the last map.
+            What the first two parts take the teacher's maps of the crops for, (B, C, s / 8, s / 8)
+            and (B, D, s / 16, s / 16), and the CNN's last map (B, M, h / 2, w / 2).
         """
         network = self._network()
-        images = views.permute(0, 3, 1, 2).to(torch.float32)  # (B, 3, s, s)
-        maps = network.bn1(network.conv_stem((images - self.cnn.mean) / self.cnn.std))
-        told = self.outward[0](network.blocks[1](network.blocks[0](maps)))
-        half = len(views) // 2
-        read = torch.cat([told[:half].detach(), crops[0][half:]])
-        second = network.blocks[3](network.blocks[2](self.inward[0](read)))
-        last = network.blocks[5](network.blocks[4](self.inward[1](inner)))
-        return [told, self.outward[1](second), last]
+        images = crops.permute(0, 3, 1, 2).to(torch.float32)  # (B, 3, s, s)
+        stem = network.bn1(network.conv_stem((images - self.cnn.mean) / self.cnn.std))
+        first = self.outward[0](network.blocks[1](network.blocks[0](stem)))  # (B, C, s / 8, s / 8)
+        half = len(crops) // 2
+        read = self.inward[0](torch.cat([first[:half].detach(), finer[half:]]))
+        second = self.outward[1](network.blocks[3](network.blocks[2](read)))
+        last = network.blocks[5](network.blocks[4](self.inward[1](coarser)))
+        return [first, second, last]
 
     @torch.no_grad()
     def join(self) -> None:

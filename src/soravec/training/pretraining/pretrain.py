@@ -8,7 +8,8 @@ import argparse
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from soravec.errors import ModelError, SoravecError
 from soravec.models.cnn import FrameCnn
 from soravec.models.export import save_model
 from soravec.models.sora import SoraEncoder
@@ -71,6 +73,10 @@ SIZE_TOLERANCE = 0.01
 """Sizes that miss the teacher by so much more are as good, and the largest of them is taken: few
 photographs cannot tell them apart, and in video things are small."""
 
+SETTINGS_FILE = "settings.json"
+FREE = ("distillation.compile", "distillation.device")
+"""What may change when a run is gone on with."""
+
 Split = tuple[Sequence[Pyramid], Sequence[Pyramid]]
 
 
@@ -78,17 +84,26 @@ def main() -> None:
     """Read the command line and pretrain."""
     args = parse()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        pretrain(args)
+    except SoravecError as error:
+        sys.exit(f"error: {error}")
+
+
+def pretrain(args: argparse.Namespace) -> None:
+    """Make the model that the command line asks for."""
     prepare_cpu()
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     cores = available_cores()
     makers = args.makers or max(1, cores // 2 if device == "cpu" else cores - 2)
+    plan = DistillConfig(rounds=args.rounds, compile=args.compile, device=device, seed=args.seed)
+    views = BankConfig(seed=args.seed)
+    keep_settings(args.out, {"distillation": asdict(plan), "views": asdict(views)}, args.resume)
     photos = split_photos(load_photos(args.photos))
     MobileNet(args.teachers)  # what is missing is said before anything starts
     torch.manual_seed(args.seed)
     cnn = CnnConfig(ARCHITECTURE, FEATURE_DIM, height=INPUT_SIZES[-1], width=INPUT_SIZES[-1])
     student = Student(FrameCnn(cnn), NUM_TARGETS, NUM_CLASSES)
-    plan = DistillConfig(rounds=args.rounds, compile=args.compile, device=device, seed=args.seed)
-    views = BankConfig(seed=args.seed)
     torch.set_num_threads(max(1, cores - makers))
     with Bank(args.photos, args.teachers, args.out / "views", views, makers) as bank:
         distill(student, bank, args.out, config=plan, resume=args.resume)
@@ -152,10 +167,28 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=3000, help="updates of the RNN")
     parser.add_argument("--seed", type=int, default=0, help="of everything")
     parser.add_argument("--resume", action="store_true", help="go on where the last run stopped")
-    args = parser.parse_args()
-    if args.rounds <= DistillConfig().grafted_rounds:
-        parser.error(f"--rounds: more than the {DistillConfig().grafted_rounds} that parts take")
-    return args
+    return parser.parse_args()
+
+
+def keep_settings(out: Path, settings: Mapping[str, Mapping[str, Any]], resume: bool) -> None:
+    """Write down how the files of a folder are made; those made otherwise cannot be gone on with.
+
+    Raises:
+        ModelError: The folder was begun with other settings, and shall be gone on with.
+    """
+    path = out / SETTINGS_FILE
+    flat = {f"{part}.{key}": value for part in settings for key, value in settings[part].items()}
+    flat = json.loads(json.dumps({k: v for k, v in flat.items() if k not in FREE}))
+    if resume and path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        for key in sorted(before.keys() | flat.keys()):
+            if before.get(key) != flat.get(key):
+                raise ModelError(
+                    f"{out} was begun with {key}={before.get(key)}, and that is {flat.get(key)}"
+                    " now. Remove the folder, or choose another --out."
+                )
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(flat, indent=2) + "\n", encoding="utf-8")
 
 
 def last_line(path: Path) -> dict[str, Any]:

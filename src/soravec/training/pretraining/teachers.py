@@ -11,7 +11,8 @@ from soravec.runtime.engine import import_openvino
 
 TEACHER_FILE = "mobilenet_v2_1.0_224_quant.tflite"
 TEACHER_SIZE = 192
-"""Pixels down and across: fewer than it was trained with, so that its maps lie as the student's."""
+"""Pixels down and across: fewer than it was trained with, so that it has as many cells as the
+student."""
 INNER = ((32, 8), (96, 16))
 """Channels of its maps that are also told, and how many pixels one of their cells is across: where
 its linear bottlenecks of that width end (Sandler et al., "MobileNetV2: Inverted Residuals and
@@ -100,7 +101,8 @@ def _compile(path: Path, num_threads: int | None) -> Any:
         replaced = ops.add(scaled, np.float32(out_low - low * gain))
         _replace(node, replaced)
         if source.get_node().get_type_name() == "Add":  # linear: no activation before it
-            inner[source.get_partial_shape()[1].get_length()] = replaced.output(0)
+            channels = source.get_partial_shape()[1].get_length()
+            inner[channels] = replaced.output(0)  # the last of that width is where the stage ends
     if maps is None or real is None or not all(channels in inner for channels, _ in INNER):
         raise ModelError(f"{path}: not the 8-bit MobileNetV2 with its classes")
     outputs = [maps, real.output(0), *(inner[channels] for channels, _ in INNER)]
