@@ -3,15 +3,20 @@
 import numpy as np
 import pytest
 
+from soravec.errors import ModelError
 from soravec.training.pretraining.patches import (
     add_noise,
     bend,
     changed_copies,
     compress,
     cut_view,
+    load_photos,
     pyramid,
     recolour,
+    sample_patches,
     soften,
+    split_photos,
+    warp,
     whole_views,
 )
 
@@ -105,3 +110,31 @@ def test_copies_show_the_same_cut():
         likeness = (others @ flat.T) / np.linalg.norm(others, axis=1)[:, None]
         likeness /= np.linalg.norm(flat, axis=1)
         assert (likeness.argmax(axis=1) == np.arange(24)).mean() > 0.9
+
+
+def test_photographs_are_held_out_and_never_shared(photos):
+    kept, held = split_photos(photos)
+    assert (len(kept), len(held)) == (11, 1)
+    assert not {id(p) for p in kept} & {id(p) for p in held}
+
+
+def test_a_folder_without_photographs_is_an_error(tmp_path):
+    with pytest.raises(ModelError, match="no photographs"):
+        load_photos(tmp_path)
+
+
+def test_views_are_the_same_for_the_same_seed(photos):
+    kept, _ = split_photos(photos)
+    first, again, other = (
+        sample_patches(kept, 6, 24, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    assert first.shape == (6, 24, 24, 3)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_an_unturned_view_at_full_size_is_the_photograph(photos):
+    photo = photos["00.png"]
+    height, width = photo[0].shape[:2]
+    view = warp(photo, (width / 2, height / 2), (1.0, 1.0), 0.0, (height, width))
+    assert np.array_equal(view, photo[0])

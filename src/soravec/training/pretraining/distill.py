@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 class DistillConfig:
     """How the CNN learns."""
 
-    rounds: int = 36
+    rounds: int = 48
     """Rounds; in each it learns from the bank of recent views."""
     grafted_rounds: int = BankConfig().rounds_with_inner
     """How many of them, the first ones, its parts learn by themselves."""
