@@ -213,10 +213,11 @@ class Maker:
         config, answers = self.config, self.teacher(views)
         last, *scales = self.targets
         maps, logits = last(answers.maps, config.cells), answers.logits.astype(np.float16)
-        inner = [
-            scale(one, one.shape[-1]) for scale, one in zip(scales, answers.inner, strict=True)
-        ]
-        return [resize_views(views, config.size), maps, logits, *(inner if with_inner else [])]
+        found = [resize_views(views, config.size), maps, logits]
+        if with_inner:
+            pairs = zip(scales, answers.inner, strict=True)
+            found += [scale(one, one.shape[-1]) for scale, one in pairs]
+        return found
 
 
 class Bank:
