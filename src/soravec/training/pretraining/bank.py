@@ -213,7 +213,7 @@ class Maker:
         config, answers = self.config, self.teacher(views)
         last, *scales = self.targets
         maps, logits = last(answers.maps, config.cells), answers.logits.astype(np.float16)
-        found = [resize_views(views, config.size), maps, logits]
+        found: list[NDArray[Any]] = [resize_views(views, config.size), maps, logits]
         if with_inner:
             pairs = zip(scales, answers.inner, strict=True)
             found += [scale(one, one.shape[-1]) for scale, one in pairs]
