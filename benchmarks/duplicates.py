@@ -44,14 +44,16 @@ def report(name, manifest, encoder, arguments, folder):
     """Print what is found among the clips, and of their copies."""
     clips = list(manifest.clips)
     features = [encoder.read(clip.path) for clip in clips]
-    pairs = near_duplicates(clips, features)
+    looks = encoder.config.cnn.parts[0]
+    pairs = near_duplicates(clips, features, num_looks=looks)
     copies = [pair for pair in pairs if pair.kind == "copy"]
     places = [pair for pair in pairs if pair.kind == "same_place"]
     print(f"\n{name}: {len(clips)} clips, {len(clips) * (len(clips) - 1) // 2} pairs")
     print(f"called copies: {len(copies)}, in other groups {sum(map(apart, copies))}")
     for pair in copies:
         print(f"  {stem(pair.first)} {stem(pair.second)} score {pair.score:.2f}{split_note(pair)}")
-    alone = near_duplicates([replace(clip, group=None) for clip in clips], features)
+    ungrouped = [replace(clip, group=None) for clip in clips]
+    alone = near_duplicates(ungrouped, features, num_looks=looks)
     known = {(pair.first.path, pair.second.path) for pair in copies}
     scores = [
         pair.score
@@ -78,7 +80,9 @@ def report(name, manifest, encoder, arguments, folder):
                 made.append(encoder.read(path))
                 origin.append(int(index))
         near_duplicate = near_duplicates(
-            [*clips, *(Clip(Path(f"/copy/{index}")) for index in origin)], [*features, *made]
+            [*clips, *(Clip(Path(f"/copy/{index}")) for index in origin)],
+            [*features, *made],
+            num_looks=looks,
         )
         kinds = {(pair.first.path, pair.second.path): pair.kind for pair in near_duplicate}
         found = [kinds.get((clips[index].path, Path(f"/copy/{index}"))) for index in origin]

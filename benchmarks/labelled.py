@@ -138,8 +138,7 @@ def without_copies(name, arguments):
     manifest = read_manifest(arguments.data / name / "manifest.csv")
     features = read_set(manifest, COPIES_BY, RATES[name] * PHASES, arguments)
     half = features[0].features.shape[1] // 2
-    looks = [replace(one, features=one.features[:, :half]) for one in features]
-    pairs = near_duplicates(manifest.clips, looks)
+    pairs = near_duplicates(manifest.clips, features, num_looks=half)
     kept = drop_duplicates(manifest, pairs)
     if all(clip.group is None for clip in manifest.clips):
         stay = {clip.row for clip in kept.clips}

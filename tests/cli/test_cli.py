@@ -126,7 +126,7 @@ def test_embed_writes_npz(videos, tmp_path, per):
     soravec("embed", videos / "a.mp4", videos / "b.webm", "-o", out, "--per", per)
     data = np.load(out)
     count = {"video": 2, "segment": 3, "frame": 18}[per]
-    dim = 576 if per == "frame" else 384
+    dim = 1152 if per == "frame" else 384
     assert data["vectors"].shape == (count, dim)
     assert data["vectors"].dtype == np.float32
     assert data["paths"].shape == data["start_seconds"].shape == data["end_seconds"].shape

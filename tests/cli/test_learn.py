@@ -2,10 +2,12 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 
 from soravec.data.orders import write_orders
+from soravec.runtime.folder import find_model
 
 from .test_cli import json_lines, soravec
 
@@ -73,8 +75,10 @@ def test_classify_prints_labels_per_video_and_segment(run, place):
     soravec("classify", videos[0], "bad.mp4", "--model", "run/model", "--strict", cwd=place, code=1)
 
 
-def test_a_model_without_a_head_says_what_to_do(place):
-    done = soravec("classify", "videos/00000.mp4", "--model", "sora-mini", cwd=place, code=1)
+def test_a_model_without_a_head_says_what_to_do(place, tmp_path):
+    shutil.copytree(find_model("sora-mini").path, tmp_path / "bare")
+    shutil.rmtree(tmp_path / "bare/heads")
+    done = soravec("classify", "videos/00000.mp4", "--model", tmp_path / "bare", cwd=place, code=1)
     assert "soravec train" in done.stderr
 
 

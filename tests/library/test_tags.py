@@ -7,7 +7,7 @@ import pytest
 
 import soravec
 from soravec.library.filters import Filter
-from soravec.library.tags import LEAST_PROBABILITY, tag_head
+from soravec.library.tags import LEAST_PROBABILITY, least_probability, tag_head
 from soravec.runtime.folder import find_model
 from soravec.runtime.heads import Head, HeadConfig, write_head
 
@@ -57,6 +57,24 @@ def test_all_words_must_be_true_of_a_segment(tagged):
     both = tagged.search("forest ship")
     assert all(hit.score < 0.5 for hit in both)
     assert tagged.search("forest violin") == []
+
+
+@pytest.mark.parametrize(("lift", "num_found"), [(5, 2), (1, 0)])
+def test_of_many_classes_one_well_above_chance_is_an_answer(corpus, tmp_path, lift, num_found):
+    shutil.copytree(find_model("sora-mini").path, tmp_path / "model")
+    encoder = soravec.load(tmp_path / "model")
+    dim, count = encoder.config.temporal.appearance_dim + encoder.config.temporal.motion_dim, 1000
+    bias = np.zeros(count, np.float32)
+    bias[0] = np.log(lift)
+    names = ("ship", *(f"thing{number}" for number in range(1, count)))
+    config = HeadConfig(names, "softmax", encoder.space_id, words=((),) * count)
+    write_head(tmp_path / "model", Head("tags", config, np.zeros((count, dim), np.float32), bias))
+    videos = [corpus / "harbour.mp4", corpus / "sub/forest.webm"]
+    with soravec.Library(tmp_path / "lib") as library:
+        library.add(videos, encoder=soravec.load(tmp_path / "model"), progress=False)
+        hits = library.search("ship")
+        assert len({hit.path for hit in hits}) == num_found
+        assert all(hit.score >= least_probability(count) for hit in hits)
 
 
 def test_part_of_a_name_is_another_word(tagged):

@@ -65,6 +65,7 @@ def near_duplicates(
     clips: Sequence[Clip],
     features: Sequence[FrameFeatures],
     *,
+    num_looks: int | None = None,
     copy_score: float = COPY_SCORE,
     place_likeness: float = PLACE_LIKENESS,
 ) -> list[DuplicatePair]:
@@ -76,6 +77,9 @@ def near_duplicates(
     Args:
         clips: The clips.
         features: What the CNN read of each, at 4 frames/s or more for the best answer.
+        num_looks: How many of a frame's features, the first ones, are of its looks
+            (`CnnConfig.parts`): these alone are compared, for differences to the frame before vary
+            too much with how a video was encoded. None: all of them are.
         copy_score: Agreement of changes from which on two clips are a copy.
         place_likeness: Likeness of looks from which on they are of the same place.
 
@@ -88,8 +92,9 @@ def near_duplicates(
         raise SpaceMismatch("features of several CNNs cannot be compared; read all with one model")
     if len(clips) < 2:
         return []
+    looks = [replace(clip, features=clip.features[:, :num_looks]) for clip in features]
     with _one_thread():
-        return _pairs(clips, features, copy_score, place_likeness)
+        return _pairs(clips, looks, copy_score, place_likeness)
 
 
 def drop_duplicates(manifest: Manifest, pairs: Iterable[DuplicatePair]) -> Manifest:

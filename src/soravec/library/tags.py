@@ -16,7 +16,9 @@ from soravec.runtime.heads import TAGS_HEAD, Head, head_names, read_head
 from soravec.types import Hit
 
 LEAST_PROBABILITY = 0.02
-"""What is less likely is no answer."""
+"""What is less likely is no answer where there are few classes."""
+LEAST_LIFT = 2.0
+"""Where there are many, what is less than so many times as likely as by chance."""
 CANDIDATES_PER_HIT = 4
 MIN_CANDIDATES = 100
 
@@ -45,6 +47,15 @@ def classes_asked(head: Head, text: str) -> list[tuple[int, ...]]:
     return each if all(each) else []
 
 
+def least_probability(num_classes: int) -> float:
+    """Return the probability below which a class out of so many is no answer.
+
+    >>> least_probability(3), least_probability(1000)
+    (0.02, 0.002)
+    """
+    return min(LEAST_PROBABILITY, LEAST_LIFT / num_classes)
+
+
 def search_tags(
     catalogue: Catalogue,
     store: VectorStore,
@@ -62,6 +73,7 @@ def search_tags(
     asked = classes_asked(head, text)
     if not asked:
         return []
+    least = least_probability(len(head.classes))
     allowed = None if where.is_empty else allowed_videos(catalogue, where)
     wanted = max(MIN_CANDIDATES, CANDIDATES_PER_HIT * k)
     found: dict[tuple[int, int], tuple[float, str]] = {}
@@ -81,7 +93,7 @@ def search_tags(
     hits = []
     for (key, ordinal), (score, names) in best[:k]:
         segments = catalogue.segments_of(key, space.space_id)
-        if score < LEAST_PROBABILITY or ordinal >= len(segments):
+        if score < least or ordinal >= len(segments):
             continue
         segment, video_id = segments[ordinal], catalogue.video_id(key)
         hits.append(

@@ -122,7 +122,7 @@ def prepare(
     if not features.clips:
         first = f" The first: {features.skipped[0].message}" if features.skipped else ""
         raise TrainingError(f"{manifest.path}: none of its clips can be read.{first}")
-    manifest = _split(manifest, features, config, out, say)
+    manifest = _split(manifest, features, encoder.config.cnn.parts[0], config, out, say)
     features = _with_splits(features, manifest)
     train = of_split(features, "train")
     if not train.clips:
@@ -270,6 +270,7 @@ def _split_file(manifest: Manifest) -> str:
 def _split(
     manifest: Manifest,
     features: FeatureSet,
+    num_looks: int,
     config: TrainConfig,
     out: Path,
     say: Callable[[str], None],
@@ -278,7 +279,8 @@ def _split(
     options, known = config.data, len(manifest.warnings)
     pairs: list[DuplicatePair] = []
     if options.duplicates != "ignore":
-        pairs = near_duplicates(features.clips, [views[0] for views in features.views])
+        first = [views[0] for views in features.views]
+        pairs = near_duplicates(features.clips, first, num_looks=num_looks)
     if options.duplicates == "drop":
         manifest = drop_duplicates(manifest, pairs)
     elif options.duplicates == "group":

@@ -17,9 +17,6 @@ def write_card(figures: Mapping[str, Any], num_photos: int, num_held_out: int) -
     weights, used = figures["weights"], figures["motion_weight"]
     projection = figures["projection"]
     size = figures["input_size"]
-    missed = ", ".join(
-        f"{pixels} px: {value:.3f}" for pixels, value in figures["missed_by_size"].items()
-    )
     sizes = ", ".join(str(size) for _, size in how["sizes"])
     views = figures["views"]
     together = (how["rounds"] - how["grafted_rounds"]) * how["steps"]
@@ -51,8 +48,7 @@ measured on.
    maps (Shen et al. 2021), in {how["grafted_rounds"] * how["steps"]:,} updates of {how["batch"]} views of {views["size"]} pixels and {parts["minutes"]:.0f} minutes; then
    the whole, in {together:,} updates at {sizes} pixels and {last["minutes"]:.0f} minutes.
    On views of held-out photographs the cosine with the teacher's embedding is {1 - last["held_out_embedding"]:.2f}, and the
-   first class is the same in {last["held_out_agreement"]:.0%}. The input size is the largest of those that do well
-   on these photographs nearly whole (1 - cosine at {missed}).
+   first class is the same in {last["held_out_agreement"]:.0%}; of these photographs nearly whole the cosine is {1 - figures["whole"]["embedding"]:.2f}.
 2. *Projection*: principal components, {projection["chosen"]}; chosen among {len(projection["scores"])} by how many changed copies of
    cuts of held-out photographs find theirs among {projection["copied"]} ({max(projection["scores"].values()):.2f}; plain components {projection["scores"]["plain"]:.2f}).
 3. *GRU*: InfoNCE between views of one move at 1 to 10 frames/s, against the same view backwards,

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 class DistillConfig:
     """How the CNN learns."""
 
-    rounds: int = 48
+    rounds: int = 54
     """Rounds; in each it learns from the bank of recent views."""
     grafted_rounds: int = BankConfig().rounds_with_inner
     """How many of them, the first ones, its parts learn by themselves."""
@@ -45,7 +45,7 @@ class DistillConfig:
     """Updates per round."""
     batch: int = 64
     """Views per update."""
-    sizes: tuple[tuple[float, int], ...] = ((0.6, 128), (1.0, 160))
+    sizes: tuple[tuple[float, int], ...] = ((0.55, 128), (0.87, 160), (1.0, 192))
     """Up to which share of the rounds together the student sees which size, in pixels."""
     learning_rate: float = 8e-3
     """Peak, after a warm-up of 2 % and before a cosine to zero; so for the parts, then together."""

@@ -65,13 +65,8 @@ HIDDEN_DIM = 128
 NUM_COPIED = 900
 """Cuts of photographs whose changed copies teach the projection what does not matter, and as many
 of photographs held out, to choose by."""
-INPUT_SIZES = (DistillConfig().sizes[-1][1], BankConfig().size)
-"""Pixels down and across that the model may read; photographs held out, nearly whole, choose. More
-than the training ended with may be better, for there things look larger (Touvron et al., "Fixing
-the train-test resolution discrepancy", 2019, https://arxiv.org/abs/1906.06423)."""
-SIZE_TOLERANCE = 0.01
-"""Sizes that miss the teacher by so much more are as good, and the largest of them is taken: few
-photographs cannot tell them apart, and in video things are small."""
+INPUT_SIZE = DistillConfig().sizes[-1][1]
+"""Pixels down and across that the model reads: those that its training ends with."""
 
 SETTINGS_FILE = "settings.json"
 FREE = ("distillation.compile", "distillation.device")
@@ -102,16 +97,14 @@ def pretrain(args: argparse.Namespace) -> None:
     photos = split_photos(load_photos(args.photos))
     MobileNet(args.teachers)  # what is missing is said before anything starts
     torch.manual_seed(args.seed)
-    cnn = CnnConfig(ARCHITECTURE, FEATURE_DIM, height=INPUT_SIZES[-1], width=INPUT_SIZES[-1])
+    cnn = CnnConfig(ARCHITECTURE, FEATURE_DIM, height=INPUT_SIZE, width=INPUT_SIZE)
     student = Student(FrameCnn(cnn), NUM_TARGETS, NUM_CLASSES)
     torch.set_num_threads(max(1, cores - makers))
     with Bank(args.photos, args.teachers, args.out / "views", views, makers) as bank:
         distill(student, bank, args.out, config=plan, resume=args.resume)
         torch.set_num_threads(cores)
-        missed = missed_by_size(student, bank.whole(), plan)
-        enough = (1 + SIZE_TOLERANCE) * min(missed.values())
-        best = max(size for size, value in missed.items() if value <= enough)
-        student.cnn.config = replace(cnn, height=best, width=best)
+        whole = measure(student, bank.whole(), replace(plan, device="cpu"), INPUT_SIZE)
+        logger.info("photographs held out, nearly whole: %s", whole)
         learn, judge = answered(student, [bank.plain()]), answered(student, [bank.held_out()])
         recent = [answered(student, chunks) for chunks in bank.rounds(plan.rounds - 1, plan.rounds)]
     figures: dict[str, Any] = {
@@ -119,8 +112,8 @@ def pretrain(args: argparse.Namespace) -> None:
         "views": asdict(views),
         "grafted": last_line(args.out / "graft.jsonl"),
         "distilled": last_line(args.out / "distill.jsonl"),
-        "missed_by_size": missed,
-        "input_size": best,
+        "whole": whole,
+        "input_size": INPUT_SIZE,
     }
     known, unknown = (copies_of(student, part, NUM_COPIED, args.seed) for part in photos)
     encoder = fit_appearance(student, learn[0], known, unknown, figures, seed=args.seed)
@@ -164,7 +157,9 @@ def parse() -> argparse.Namespace:
         help="fuse operations by a C++ compiler",
     )
     parser.add_argument("--moves", type=int, default=1600, help="generated clips for the RNN")
-    parser.add_argument("--steps", type=int, default=3000, help="updates of the RNN")
+    parser.add_argument(
+        "--steps", type=int, default=TemporalTraining().steps, help="updates of the RNN"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything")
     parser.add_argument("--resume", action="store_true", help="go on where the last run stopped")
     return parser.parse_args()
@@ -195,14 +190,6 @@ def last_line(path: Path) -> dict[str, Any]:
     """Return the last line of a file of JSON lines."""
     line: dict[str, Any] = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
     return line
-
-
-def missed_by_size(student: Student, whole: Chunk, plan: DistillConfig) -> dict[int, float]:
-    """Return by how much the teacher's embedding is missed (1 - cosine) at each input size."""
-    plan = replace(plan, device="cpu")
-    missed = {size: measure(student, whole, plan, size)["embedding"] for size in INPUT_SIZES}
-    logger.info("1 - cosine with the teacher, by pixels: %s", missed)
-    return missed
 
 
 @torch.no_grad()

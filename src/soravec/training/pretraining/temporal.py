@@ -33,7 +33,7 @@ View = tuple[NDArray[np.float16], NDArray[np.float32]]
 class TemporalTraining:
     """How the RNN learns."""
 
-    steps: int = 3000
+    steps: int = 1600
     """Updates."""
     groups: int = 6
     """Photographs per batch, each with one move of every kind."""
@@ -43,7 +43,7 @@ class TemporalTraining:
     """Of AdamW."""
     temperature: float = 0.1
     """Of the contrast."""
-    other_photo: float = 0.2
+    other_photo: float = 0.6
     """Share of batches whose second view is over another photograph."""
     prediction_weight: float = 0.2
     """Weight of predicting the next frame's features beside the contrast."""
@@ -51,6 +51,9 @@ class TemporalTraining:
     """Weight of lying where the statistics over time lie."""
     drop: float = 0.1
     """Share of frames that are lost."""
+    dropout: float = 0.5
+    """Share of the features that the RNN does not see, the same ones all through a clip: it shall
+    not learn the photographs by heart."""
     log_every: int = 50
     """Updates between lines of the log and checkpoints."""
     seed: int = 0
@@ -148,6 +151,7 @@ def train_temporal(
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
+    model.dropout.share = config.dropout
     objective = MotionObjective(model, config).train()
     objective.fit_statistics(_whole(clips))
     trained = [p for n, p in objective.named_parameters() if "projection" not in n]
@@ -164,7 +168,9 @@ def train_temporal(
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * schedule(len(history) / config.steps)
         rng = np.random.default_rng([config.seed, len(history)])
-        losses = objective(*draw_views(clips, config, rng))
+        views = draw_views(clips, config, rng)
+        torch.manual_seed(int(rng.integers(2**63)))  # of dropout, wherever training goes on
+        losses = objective(*views)
         optimizer.zero_grad()
         losses["loss"].backward()
         nn.utils.clip_grad_norm_(trained, 1.0)
