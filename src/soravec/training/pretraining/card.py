@@ -35,8 +35,9 @@ motion 128. {"A head of 1,000 tags, named in English and Chinese. " if tags["lea
   on ImageNet by others, 8-bit TFLite, Apache-2.0 (file and hash: docs/pretraining.md).
 - **Video**: none. Camera and object motion were generated over the photographs.
 
-No video, no label and no face data set was trained on. Nothing was tuned on the video that it is
-measured on.
+No video, no label and no face data set was trained on. Settings were compared on photographs held out,
+but not blindly: the figures on real video were seen between trainings, and some settings were tried because
+of them (docs/pretraining.md says which). So those figures are a little optimistic.
 
 ## Training
 
