@@ -198,7 +198,13 @@ def clips_of(manifest, features, fps, segment_seconds):
     for part, span in spans.items():
         vectors[f"statistics, {part}"] = np.stack([statistics(one[:, span]) for one in series])
     segments = [
-        segments_of(number, phases(one, fps), row.astype(np.float32), segment_seconds)
+        segments_of(
+            number,
+            phases(one, fps),
+            row.astype(np.float32),
+            segment_seconds=segment_seconds,
+            parts=(half, half, 0),
+        )
         for number, (one, row) in enumerate(zip(features, truth, strict=True))
     ]
     return Clips(

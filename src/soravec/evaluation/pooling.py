@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from soravec.runtime.frames import frames_of_segment
+from soravec.runtime.frames import features_of_segment, frames_of_segment
 from soravec.runtime.vectors import normalise
 from soravec.types import FrameFeatures
 from soravec.video import plan_segments
@@ -41,7 +41,8 @@ def pooled_statistics(
     bounds = plan_segments(features.shots, segment_seconds)
     rows = []
     for start, end in bounds:
-        frames = series[frames_of_segment(features.seconds, start, end)]
+        members = frames_of_segment(features.seconds, start, end)
+        frames = features_of_segment(series, members, parts)
         change = np.abs(np.diff(frames, axis=0)) if len(frames) > 1 else np.zeros_like(frames)
         rows.append(np.concatenate([frames.mean(0), frames.std(0), change.mean(0)]))
     return np.average(rows, axis=0, weights=bounds[:, 1] - bounds[:, 0])

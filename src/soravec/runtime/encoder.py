@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from soravec.errors import ModelError, QueryError
 from soravec.runtime.engine import EngineName, Graph, Precision, open_graph
 from soravec.runtime.folder import ModelFolder, find_model
-from soravec.runtime.frames import BATCH_FRAMES, fixed_batches, frames_of_segment
+from soravec.runtime.frames import (
+    BATCH_FRAMES,
+    features_of_segment,
+    fixed_batches,
+    frames_of_segment,
+)
 from soravec.runtime.heads import Head, read_head
 from soravec.runtime.vectors import compose, mean_vector, normalise
 from soravec.types import (
@@ -423,7 +428,8 @@ class Encoder:
         elapsed = np.zeros((len(members), longest), np.float32)
         mask = np.zeros((len(members), longest), np.float32)
         for row, frames in enumerate(members):
-            inputs[row, : len(frames)] = features.features[frames]
+            values = features_of_segment(features.features, frames, self.config.cnn.parts)
+            inputs[row, : len(frames)] = values
             elapsed[row, 1 : len(frames)] = np.diff(features.seconds[frames])
             mask[row, : len(frames)] = 1
         readings = self.run_temporal(inputs, elapsed, mask)

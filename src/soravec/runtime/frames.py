@@ -1,11 +1,13 @@
 """Which frames speak for a segment, and frames in batches of one size."""
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 BATCH_FRAMES = 16
+Real = TypeVar("Real", np.float16, np.float32, np.float64)
 
 
 def frames_of_segment(
@@ -25,6 +27,28 @@ def frames_of_segment(
         return inside
     middle = (start_seconds + end_seconds) / 2
     return np.array([max(int(np.searchsorted(seconds, middle, side="right")) - 1, 0)])
+
+
+def features_of_segment(
+    features: NDArray[Real], frames: NDArray[np.int64], parts: tuple[int, int, int]
+) -> NDArray[Real]:
+    """Return the features (T, C) of a segment's frames, of which nothing lies outside it.
+
+    The first frame differs from a picture that does not belong to the segment: across a cut, or
+    just before a span that somebody may have cut out. The difference of the second, and where it
+    lies, stand for it, so that a segment reads the same wherever it is met.
+
+    Args:
+        features: Of the whole video, (N, C).
+        frames: Which of them, ascending.
+        parts: How many features are of the frame's looks, of its difference and of the layout
+            (`CnnConfig.parts`).
+    """
+    values = features[frames]
+    looks, moves, _ = parts
+    if moves and len(frames) > 1:
+        values[0, looks:] = values[1, looks:]
+    return values
 
 
 def fixed_batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:

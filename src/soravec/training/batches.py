@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soravec.models.rnn import SHORTEST_SECONDS
-from soravec.runtime.frames import frames_of_segment
+from soravec.runtime.frames import features_of_segment, frames_of_segment
 from soravec.training.config import TimeAugmentation
 from soravec.types import FrameFeatures
 from soravec.video import plan_segments
@@ -61,7 +61,9 @@ def segments_of(
     clip: int,
     views: Sequence[FrameFeatures],
     truth: NDArray[np.float32],
+    *,
     segment_seconds: float,
+    parts: tuple[int, int, int],
 ) -> list[Segment]:
     """Return the segments of a clip: the same that `Encoder.embed_features` makes.
 
@@ -70,12 +72,14 @@ def segments_of(
         views: Features of the clip as it is and augmented, frame by frame at the same times.
         truth: (K,) of the clip.
         segment_seconds: Longest segment.
+        parts: How many features are of the frame's looks, of its difference and of the layout
+            (`CnnConfig.parts`).
     """
     seconds = views[0].seconds
     segments = []
     for start, end in plan_segments(views[0].shots, segment_seconds):
         frames = frames_of_segment(seconds, start, end)
-        read = tuple(view.features[frames] for view in views)
+        read = tuple(features_of_segment(view.features, frames, parts) for view in views)
         segments.append(Segment(clip, read, seconds[frames], truth, float(end - start)))
     return segments
 

@@ -52,6 +52,10 @@ class EndToEnd(nn.Module):
         read = self.cnn(batch.frames[there], before)  # (number of frames, C)
         features = read.new_zeros(*there.shape, read.shape[1])
         features[there] = read
+        looks, moves, _ = self.cnn.config.parts
+        if moves:  # as `features_of_segment` has it
+            several = there.sum(dim=1) > 1
+            features[several, 0, looks:] = features[several, 1, looks:]
         return Batch(features.float(), batch.elapsed_seconds, batch.mask, batch.truth)
 
 

@@ -194,11 +194,16 @@ def segments_of_set(
     features: FeatureSet, manifest: Manifest, encoder: Encoder
 ) -> tuple[Segment, ...]:
     """Return the segments of clips, with the truth of each."""
-    length = encoder.config.sampling.segment_seconds
     return tuple(
         segment
         for number, (clip, views) in enumerate(zip(features.clips, features.views, strict=True))
-        for segment in segments_of(number, views, truth_of(clip, manifest), length)
+        for segment in segments_of(
+            number,
+            views,
+            truth_of(clip, manifest),
+            segment_seconds=encoder.config.sampling.segment_seconds,
+            parts=encoder.config.cnn.parts,
+        )
     )
 
 
