@@ -223,9 +223,8 @@ def fights(rows, arguments):
     for row in rows:
         if not row.labelled:
             continue
-        rate = RATES["fights"] * labelled.PHASES
-        features = read_set(manifest, row.labelled, rate, arguments)
-        read = clips_of(manifest, features, RATES["fights"], SEGMENT_SECONDS["fights"])
+        features = read_set(manifest, row.labelled, RATES["fights"], arguments)
+        read = clips_of(manifest, features, SEGMENT_SECONDS["fights"])
         outer = folds(read, np.arange(len(read.truth)), 5, arguments.seed)
         tested = np.concatenate([held for _, held in outer])
         draws = resample(read.units[tested])
