@@ -6,7 +6,7 @@ one file) is carried on from where the first ended.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import inf, nextafter
 from typing import Generic, TypeVar
@@ -69,9 +69,17 @@ class Clock(Generic[T]):
         self._waiting.clear()
         self._last = None
 
-    def add(self, item: T, stamp: float | None, duration_seconds: float) -> Iterator[Timed[T]]:
+    def add(self, item: T, stamp: float | None, duration_seconds: float) -> Iterable[Timed[T]]:
         """Take the next picture, its stamp in seconds or None; yield those that are settled."""
         stamp = None if stamp is None else stamp + self._offset
+        if stamp is None or self._waiting or not self._follows(stamp):
+            return self._added(item, stamp, duration_seconds)
+        self._counting = False
+        self._last = Timed(item, stamp, duration_seconds)
+        return (self._last,)
+
+    def _added(self, item: T, stamp: float | None, duration_seconds: float) -> Iterator[Timed[T]]:
+        """Take what does not simply follow the picture before."""
         self._waiting.append(_Waiting(item, stamp, duration_seconds))
         if stamp is None:
             if self._counting:
@@ -103,10 +111,14 @@ class Clock(Generic[T]):
         if not self._is_after(stamp):
             return False
         before = [w.stamp for w in self._waiting[:-1] if w.stamp is not None]
-        if any(s < stamp for s in before if self._is_after(s)) or self._last is None:
+        return any(s < stamp for s in before if self._is_after(s)) or self._follows(stamp)
+
+    def _follows(self, stamp: float) -> bool:
+        """Whether a stamp lies after the last picture, and not suspiciously far."""
+        if self._last is None:
             return True
         usual = max(SUSPICIOUS_SECONDS, SUSPICIOUS_DURATIONS * self._last.duration_seconds)
-        return stamp - self._last.seconds <= usual
+        return 0 < stamp - self._last.seconds <= usual
 
     def _late_run(self) -> int:
         """Return how many of the newest pictures follow one another at even steps, too late."""

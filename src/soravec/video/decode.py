@@ -6,7 +6,7 @@ container led astray. Times that the container leaves out or gets wrong are mend
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, pairwise
 from typing import NamedTuple
 
@@ -256,11 +256,10 @@ class PictureSource:
             self._take(self._timed(frame))
         return self._pending.popleft() if self._pending else None
 
-    def _take(self, timed: Iterator[Timed[VideoFrame]]) -> None:
-        pictures = (Picture(t.seconds, t.duration_seconds, t.item) for t in timed)
-        self._pending.extend(
-            p for p in pictures if self._is_key(p.frame) or not self.keyframes_only
-        )
+    def _take(self, timed: Iterable[Timed[VideoFrame]]) -> None:
+        for one in timed:
+            if not self.keyframes_only or self._is_key(one.item):
+                self._pending.append(Picture(one.seconds, one.duration_seconds, one.item))
         if self._clock.splices:
             self._can_seek = False  # the container's own times mean two places from here on
 
@@ -337,13 +336,14 @@ class PictureSource:
                 yield None
                 return
             # Decoding an encrypted packet need not fail: what comes out may be noise.
-            if packet.has_sidedata("encryption_info"):
+            is_first = self._first_dts is None
+            if (is_first or packet.is_keyframe) and packet.has_sidedata("encryption_info"):
                 raise encrypted(self.where.name)
-            if self._first_dts is None:
+            if is_first:
                 self._first_dts = packet.dts
             yield packet
 
-    def _timed(self, frame: VideoFrame) -> Iterator[Timed[VideoFrame]]:
+    def _timed(self, frame: VideoFrame) -> Iterable[Timed[VideoFrame]]:
         """Give a frame to the clock; yield what is settled by it."""
         duration = (frame.duration or 0) * self._time_base
         if duration <= 0:
