@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 
-.PHONY: help demo tools test check check-static fix lint types imports fast wheel pretrain lock clean
+.PHONY: help demo tools test check check-static fix lint types imports fast wheel pretrain bench lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,11 +47,15 @@ wheel: $(VENV)/dev ## Build the wheel into dist/
 pretrain: $(VENV)/dev ## Train sora-mini again (resumes): make pretrain PHOTOS=DIR TEACHERS=DIR
 	$(BIN)/python -m soravec.training.pretraining.pretrain --photos "$(PHOTOS)" --teachers "$(TEACHERS)" --out runs/sora-mini --resume
 
+bench: $(VENV)/bench tools ## Measure speed beside peers and the limit (an hour; on a quiet machine)
+	$(BIN)/python benchmarks/speed.py
+
 lock: $(UV) ## Resolve the requirement files again
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --upgrade requirements/build.in -o requirements/build.txt
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --upgrade pyproject.toml -o requirements/core.txt
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 -c requirements/core.txt pyproject.toml --extra train -o requirements/train.txt
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 -c requirements/train.txt pyproject.toml --extra train --group dev -o requirements/dev.txt
+	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 -c requirements/dev.txt pyproject.toml --extra train --group dev --group bench -o requirements/bench.txt
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache
@@ -69,4 +73,8 @@ $(VENV)/core: requirements/core.txt pyproject.toml $(UV)
 
 $(VENV)/dev: requirements/dev.txt $(VENV)/core
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/bench: requirements/bench.txt $(VENV)/dev
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.txt
 	@touch $@

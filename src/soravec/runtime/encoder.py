@@ -288,7 +288,8 @@ class Encoder:
                 batch_size=BATCH_FRAMES,
                 start_seconds=start_seconds,
                 end_seconds=end_seconds,
-                with_previous=self.reads_differences,
+                # A keyframe before another is no neighbour: alone, each stands still.
+                with_previous=self.reads_differences and sampling == "uniform",
             )
             for frames in stream:
                 features.append(self.features(frames))

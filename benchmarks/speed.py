@@ -1,0 +1,127 @@
+"""How many times faster than real time files become vectors, beside peers and beside the limit.
+
+Every measurement is a process of its own (`speed_run.py`); the ways take turns; medians and ratios
+are printed, and written to `benchmarks/results/speed.json` with machine, versions and date.
+
+    python benchmarks/speed.py [--quick] [--corpus DIR] [--data DIR] [--model DIR] [--rounds 3]
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from speed_corpus import KINDS, drawn, real
+
+import soravec
+
+WAYS = ("soravec", "torchcodec", "pyav", "opencv", "limit")
+RESULTS = Path(__file__).parent / "results"
+COPIES = len(os.sched_getaffinity(0))
+"""How often each file is read under another name: a worker per core has one each."""
+
+
+def main():
+    arguments = parse()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.corpus or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        corpus = {kind.name: drawn(kind, folder) for kind in KINDS[: arguments.kinds]}
+        if arguments.data is not None:
+            corpus["240p h264, real clips"] = real(arguments.data, folder)
+        rows = []
+        for name, path in corpus.items():
+            for keyframes in (False, True):
+                rows.append(measured(name, copies(path), arguments, keyframes=keyframes))
+                show(rows[-1])
+    RESULTS.mkdir(exist_ok=True)
+    facts = {"machine": machine(), "date": datetime.now(UTC).date().isoformat(), "rows": rows}
+    (RESULTS / arguments.out).write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def measured(name, files, arguments, *, keyframes):
+    """Return the medians of every way on some files."""
+    length = sum(soravec.probe(path).duration_seconds for path in files)
+    seconds = {way: [] for way in arguments.ways}
+    for _ in range(arguments.rounds):
+        for way, times in seconds.items():
+            times.append(run(way, files, arguments.model, keyframes=keyframes)["seconds"])
+    return {
+        "corpus": name,
+        "model": arguments.model,
+        "sampling": "keyframes" if keyframes else "uniform",
+        "video_seconds": length,
+        "seconds": seconds,
+        "times_real_time": {w: length / statistics.median(t) for w, t in seconds.items()},
+    }
+
+
+def run(way, files, model, *, keyframes):
+    script = Path(__file__).with_name("speed_run.py")
+    command = [sys.executable, script, way, "--model", model, *files]
+    command += ["--keyframes"] if keyframes else []
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{way}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def show(row):
+    """Print one row: times real time, and how many times each of the others that is."""
+    speeds = row["times_real_time"]
+    ours = speeds["soravec"]
+    print(f"\n{row['corpus']}, {row['sampling']}: {row['video_seconds'] / 60:.0f} minutes of video")
+    for way, speed in speeds.items():
+        print(f"  {way:<12}{speed:>8.0f} times real time   soravec/{way} {ours / speed:.2f}")
+
+
+def copies(path):
+    """Return a file under several names, with a byte more each: a library knows equal files."""
+    made = []
+    for number in range(COPIES):
+        copy = path.with_stem(f"{path.stem}-copy{number}")
+        if not copy.exists():
+            copy.write_bytes(path.read_bytes())
+            if number:
+                with copy.open("ab") as file:  # a free box of 8 + number bytes
+                    file.write((8 + number).to_bytes(4, "big") + b"free" + bytes(number))
+        made.append(copy)
+    return made
+
+
+def machine():
+    """Return what it was measured on."""
+    packages = ("soravec", "av", "openvino", "torch", "timm", "torchcodec", "opencv-python")
+    model = [
+        x for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")
+    ]
+    return {
+        "processor": model[0].split(":")[1].strip() if model else platform.processor(),
+        "cores": COPIES,
+        "system": platform.platform(),
+        "versions": {name: metadata.version(name) for name in packages},
+    }
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    root = os.environ.get("SORAVEC_DATA")
+    parser.add_argument("--corpus", type=Path, help="where files are kept; else they are temporary")
+    parser.add_argument("--data", type=Path, default=Path(root) if root else None)
+    parser.add_argument("--model", default="sora-mini")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kinds", type=int, default=len(KINDS), help="only the first of them")
+    parser.add_argument("--ways", nargs="+", default=list(WAYS))
+    parser.add_argument("--out", default="speed.json", help="name of the file of results")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

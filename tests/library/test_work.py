@@ -1,0 +1,105 @@
+"""How much is done for each second of video: a guard of speed that measures no time."""
+
+import math
+from collections import Counter
+
+import pytest
+
+import soravec
+from soravec.data.generated import SCENES, render
+from soravec.runtime.encoder import Encoder
+from soravec.runtime.frames import BATCH_FRAMES
+from soravec.video import VideoWriter
+from soravec.video.convert import Converter
+from soravec.video.decode import PictureSource
+
+SECONDS, FPS, KEYFRAME_SECONDS = 24, 25, 2
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    path = tmp_path_factory.mktemp("work") / "video.mp4"
+    with VideoWriter(
+        path, width=160, height=120, fps=FPS, keyframe_seconds=KEYFRAME_SECONDS
+    ) as writer:
+        for shot in range(2):
+            frames = SECONDS * FPS // 2
+            for image in render(SCENES[shot], frames, width=160, height=120, seed=shot):
+                writer.write(image)
+    return path
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """Count what is really done, in this process."""
+    count = Counter()
+
+    def counting(owner, name, label):
+        real = getattr(owner, name)
+
+        def counted(*arguments, **named):
+            count[label] += 1
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    counting(Converter, "convert", "converted")
+    counting(Encoder, "_run_cnn", "CNN calls")
+    counting(PictureSource, "_open", "opened")
+    read = PictureSource.__iter__
+
+    def frames(source):
+        for picture in read(source):
+            count["decoded"] += 1
+            yield picture
+
+    monkeypatch.setattr(PictureSource, "__iter__", frames)
+    return count
+
+
+def test_every_frame_is_decoded_once_and_only_samples_are_converted(video, done):
+    encoder = soravec.load()
+    features = encoder.read(video)
+    samples = round(SECONDS * encoder.config.sampling.fps)
+    assert len(features) == samples
+    pictures = 2 if encoder.reads_differences else 1
+    assert done == {
+        "opened": 1,
+        "decoded": SECONDS * FPS,
+        "converted": pictures * samples,
+        "CNN calls": math.ceil(samples / BATCH_FRAMES),
+    }
+
+
+def test_of_keyframes_nothing_else_is_decoded(video, done):
+    features = soravec.load().read(video, sampling="keyframes")
+    assert len(features) >= SECONDS // KEYFRAME_SECONDS
+    assert done["decoded"] == done["converted"] == len(features)
+    assert done["CNN calls"] == math.ceil(len(features) / BATCH_FRAMES)
+
+
+def test_vectors_from_features_decode_nothing_and_run_no_cnn(video, done):
+    encoder = soravec.load()
+    features = encoder.read(video)
+    done.clear()
+    encoder.embed_features(features)
+    assert not done
+
+
+def test_bytes_written_per_second_of_video(video, tmp_path):
+    encoder = soravec.load()
+    library = soravec.Library(tmp_path / "one.library")
+    library.add(video, progress=False)
+    (stored,) = (tmp_path / "one.library/features").rglob("*.safetensors")
+    per_frame = 2 * encoder.config.cnn.feature_dim + 8  # float16, and its time
+    frames = SECONDS * encoder.config.sampling.fps
+    assert frames * per_frame < stored.stat().st_size < frames * per_frame + 4096
+    everything = sum(path.stat().st_size for path in library.path.rglob("*") if path.is_file())
+    assert everything - stored.stat().st_size < 512 * 1024
+
+
+def test_a_library_that_is_up_to_date_decodes_nothing(video, tmp_path, done):
+    library = soravec.Library(tmp_path / "two.library")
+    library.add(video, progress=False)
+    assert library.add(video, progress=False).unchanged == 1
+    assert not done  # nor did the parent decode anything the first time: its workers did
