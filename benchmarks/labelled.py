@@ -34,7 +34,7 @@ from soravec.library.features import FeatureFiles
 from soravec.library.identity import video_identity
 from soravec.models.temporal import TemporalModel, pooled_dim
 from soravec.runtime.config import TemporalConfig
-from soravec.training.batches import CachedSource, segments_of
+from soravec.training.batches import CachedSource, Segment, segments_of
 from soravec.training.config import (
     DataOptions,
     LoopOptions,
@@ -51,15 +51,17 @@ from soravec.training.train import fit_scales
 from soravec.types import FrameFeatures
 from soravec.video import AtRate, VideoReader
 
-RATES = {"fights": 24.0, "actions": 8.0}
-"""Frames per second that all models read."""
+RATES = {"fights": 12.0, "actions": 4.0}
+"""Frames per second that the temporal models read."""
+PHASES = 2
+"""Features are kept at this many times the rate: one view of a clip per phase of its sampling."""
 GAIN = 4.0
 """How far the difference of two pictures is stretched before an ImageNet CNN reads it."""
 COPIES_BY = "squeezenet"
 """By which CNN's looks copies and places are told: one that stays as it is."""
 SEGMENT_SECONDS = {"fights": 8.0, "actions": 8.0}
 """Longest segment: that of the models; clips of fights are shorter."""
-BACK = (2, 8)
+BACK = (1, 4)
 """How many frames back features are compared with: two time scales."""
 INNER_FOLDS = 2
 NUM_SEEDS = 3
@@ -96,7 +98,7 @@ class Clips:
     vectors: dict
     """(N, D) by name: mean and statistics over time of frames, of motion, of both."""
     segments: list
-    """Per clip its segments."""
+    """Per clip its segments, with a view per phase."""
     looks: int
     """How many of the features are of the frame itself."""
 
@@ -108,8 +110,8 @@ def main():
         print(describe(name, manifest), flush=True)
         for model in arguments.models:
             began = time.monotonic()
-            features = read_set(manifest, model, RATES[name], arguments)
-            read = clips_of(manifest, features, SEGMENT_SECONDS[name])
+            features = read_set(manifest, model, RATES[name] * PHASES, arguments)
+            read = clips_of(manifest, features, RATES[name], SEGMENT_SECONDS[name])
             print(f"\n{name}, {model}, features in {time.monotonic() - began:.0f} s", flush=True)
             table(read, arguments)
             print(f"{time.monotonic() - began:.0f} s in all", flush=True)
@@ -120,7 +122,8 @@ def describe(name, manifest):
     units = len(set(units_of(manifest.clips)))
     return (
         f"\n{name}: {len(manifest.clips)} clips in {units} groups, {len(manifest.classes)} classes;"
-        f" {RATES[name]:g} frames/s; motion is the difference to the frame before"
+        f" temporal models read {RATES[name]:g} frames/s, mean and statistics"
+        f" {RATES[name] * PHASES:g} frames/s; motion is the difference to the frame before"
     )
 
 
@@ -133,7 +136,7 @@ def without_copies(name, arguments):
     What is a copy is told by the looks of one CNN, so that it is the same for all of them.
     """
     manifest = read_manifest(arguments.data / name / "manifest.csv")
-    features = read_set(manifest, COPIES_BY, RATES[name], arguments)
+    features = read_set(manifest, COPIES_BY, RATES[name] * PHASES, arguments)
     half = features[0].features.shape[1] // 2
     pairs = near_duplicates(manifest.clips, features, num_looks=half)
     kept = drop_duplicates(manifest, pairs)
@@ -184,7 +187,7 @@ def read_clip(path, read, fps, model):
         )
 
 
-def clips_of(manifest, features, segment_seconds):
+def clips_of(manifest, features, fps, segment_seconds):
     """Return a set as vectors and as segments."""
     classes = list(manifest.classes)
     truth = np.eye(len(classes))[[classes.index(clip.labels[0]) for clip in manifest.clips]]
@@ -197,7 +200,7 @@ def clips_of(manifest, features, segment_seconds):
     segments = [
         segments_of(
             number,
-            (one,),
+            phases(one, fps),
             row.astype(np.float32),
             segment_seconds=segment_seconds,
             parts=(half, half, 0),
@@ -218,6 +221,28 @@ def statistics(series):
     """Return mean, standard deviation and mean absolute difference over time, (3 C,)."""
     change = np.abs(np.diff(series, axis=0)).mean(axis=0) if len(series) > 1 else 0 * series[0]
     return np.concatenate([series.mean(axis=0), series.std(axis=0), change])
+
+
+def phases(features, fps):
+    """Return a clip at a lower rate, once for every phase of its sampling, at the same times.
+
+    At 10 frames/s from 0.0 s in two phases: 0, 0.1, 0.2, ... and 0.05, 0.15, 0.25, ...
+    """
+    first, last = features.seconds[0], features.seconds[-1]
+    wanted = first + np.arange(np.floor((last - first) * fps) + 1) / fps
+    base = np.unique(_on_show(features.seconds, wanted))
+    return [
+        replace(
+            features,
+            features=features.features[_on_show(features.seconds, features.seconds[base] + late)],
+            seconds=features.seconds[base],
+        )
+        for late in np.arange(PHASES) / (fps * PHASES)
+    ]
+
+
+def _on_show(seconds, instants):
+    return np.searchsorted(seconds, instants + 1e-3, side="right") - 1
 
 
 # Models
@@ -339,15 +364,19 @@ def trained(read, rows, part, name, seed):
 
 
 def said(objective, read, rows):
-    """Return the scores (N, K) of clips."""
-    return clip_outputs(objective, of_clips(read, rows))[0]
+    """Return the scores (N, K) of clips: the mean over the phases of their sampling."""
+    views = [clip_outputs(objective, of_clips(read, rows, phase))[0] for phase in range(PHASES)]
+    return np.mean(views, axis=0)
 
 
-def of_clips(read, rows):
-    """Return the segments of clips, numbered anew."""
-    return [
-        replace(one, clip=number) for number, row in enumerate(rows) for one in read.segments[row]
-    ]
+def of_clips(read, rows, phase=None):
+    """Return the segments of clips, numbered anew, in all phases or in one."""
+    segments = []
+    for number, row in enumerate(rows):
+        for one in read.segments[row]:
+            views = one.views if phase is None else (one.views[phase],)
+            segments.append(Segment(number, views, one.seconds, one.truth, one.duration_seconds))
+    return segments
 
 
 def parse():

@@ -219,12 +219,13 @@ def fights(rows, arguments):
     """Print what each row's features make of fights."""
     manifest = without_copies("fights", arguments)
     names = ("mean, frame", "statistics, input by inner folds", labelled.BEST)
+    rate = RATES["fights"] * labelled.PHASES
     print(f"\n{'fights':<28}{'mean':<24}{'statistics':<24}RNN")
     for row in rows:
         if not row.labelled:
             continue
-        features = read_set(manifest, row.labelled, RATES["fights"], arguments)
-        read = clips_of(manifest, features, SEGMENT_SECONDS["fights"])
+        features = read_set(manifest, row.labelled, rate, arguments)
+        read = clips_of(manifest, features, RATES["fights"], SEGMENT_SECONDS["fights"])
         outer = folds(read, np.arange(len(read.truth)), 5, arguments.seed)
         tested = np.concatenate([held for _, held in outer])
         draws = resample(read.units[tested])
@@ -238,7 +239,8 @@ def fights(rows, arguments):
             shown += f"{f'{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]':<24}"
         print(f"{row.name:<28}{shown}", flush=True)
     encoder = soravec.load(find_model(arguments.model).path)
-    whole = np.stack([encoder.embed(clip.path).vector for clip in manifest.clips])
+    features = read_set(manifest, arguments.model, rate, arguments)
+    whole = np.stack([encoder.embed_features(one).vector for one in features])
     truth, units = one_hot(manifest), np.array(units_of(manifest.clips))
     right = np.zeros(len(truth))
     for learned, held in outer:
