@@ -49,6 +49,9 @@ pretrain: $(VENV)/dev ## Train sora-mini again (resumes): make pretrain PHOTOS=D
 
 bench: $(VENV)/bench tools ## Measure speed beside peers and the limit (an hour; on a quiet machine)
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed_search.py
+	$(BIN)/python benchmarks/speed_growth.py
+	$(BIN)/python benchmarks/speed_start.py
 
 lock: $(UV) ## Resolve the requirement files again
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --upgrade requirements/build.in -o requirements/build.txt
