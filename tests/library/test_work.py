@@ -1,6 +1,8 @@
 """How much is done for each second of video: a guard of speed that measures no time."""
 
 import math
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -103,3 +105,21 @@ def test_a_library_that_is_up_to_date_decodes_nothing(video, tmp_path, done):
     library.add(video, progress=False)
     assert library.add(video, progress=False).unchanged == 1
     assert not done  # nor did the parent decode anything the first time: its workers did
+
+
+def test_starting_lancedb_describes_no_web_service():
+    code = """
+import sys
+from soravec.library.lance import import_lancedb
+lancedb = import_lancedb()
+found = [name for name in sys.modules if name.startswith("lance_namespace_urllib3_client.api.")]
+assert found, "it has moved: see lance.py"
+assert all(vars(sys.modules[name]).keys() <= {*ALLOWED} for name in found), found
+assert not any("_NeverCalled" in repr(finder) for finder in sys.meta_path)
+print(lancedb.connect("memory://").table_names())
+"""
+    allowed = {"__name__", "__doc__", "__package__", "__loader__", "__spec__", "__getattr__"}
+    code = code.replace("ALLOWED", repr(sorted(allowed)))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
