@@ -218,6 +218,10 @@ class _Pass:
 
     def _in_span(self) -> Iterator[Picture]:
         """Yield the pictures on show during the span, and let the cut detector see each."""
+        with translated(self._source.where):
+            yield from self._seen_in_span()
+
+    def _seen_in_span(self) -> Iterator[Picture]:
         start = self._start  # as asked: `sampled` moves its own to the first picture
         self._source.jump(start)
         before: Picture | None = None
@@ -243,10 +247,9 @@ class _Pass:
         return max(last.end_seconds, self._source.measured_end_seconds() or 0.0)
 
     def _seen(self, picture: Picture) -> Picture:
-        with translated(self._source.where):
-            self._detector.add(picture.seconds, picture.frame)
+        self._detector.add(picture.seconds, picture.frame)
         if self.with_previous and self._last is not None:
-            picture = picture._replace(previous=self._last.frame)
+            picture = Picture(*picture[:3], previous=self._last.frame)
         self._last = picture
         return picture
 
