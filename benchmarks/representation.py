@@ -8,9 +8,10 @@ RNN, what `labelled.py` reads. Probes, folds and intervals (95 %, over groups) a
 
 - actions, linear and kNN: accuracy on the test groups; mAP: of finding clips of the same label
   among clips of other groups, by the cosine of centred means.
-- fights: accuracy over five stratified folds, clips of one camera in one fold: of the mean over
-  time, of mean, deviation and mean absolute difference, and of the best RNN by inner folds
-  (`--fights`, which takes a quarter of an hour per row).
+- fights (`--fights`): accuracy over five stratified folds, clips of one camera in one fold: of a
+  linear probe of averaged frames and of the whole, at two rates; then, a quarter of an hour per
+  row, of the mean over time, of mean, deviation and mean absolute difference, and of the best RNN
+  by inner folds.
 - agreement: linear CKA (Kornblith et al., "Similarity of Neural Network Representations Revisited",
   2019, https://arxiv.org/abs/1905.00414, equation 4) with MobileNetV1 on the frames of actions.
 - images/s: of the CNN in OpenVINO, one thread. MB: of the weights, or of the model's folder.
@@ -30,6 +31,7 @@ import openvino as ov
 import torch
 from imagenet import BATCH, NETWORKS, SIZE, SQUEEZENET, TFLITE, network
 from labelled import RATES, SEGMENT_SECONDS, clips_of, folds, one_fold, read_set, without_copies
+from sklearn.model_selection import StratifiedGroupKFold
 
 import soravec
 from soravec.data.clips import units_of
@@ -37,6 +39,7 @@ from soravec.data.manifest import read_manifest
 from soravec.evaluation.intervals import mean_figure, resample
 from soravec.evaluation.probes import ProbeData, fit_probe
 from soravec.evaluation.retrieval import rank_clips
+from soravec.evaluation.stress import thinned
 from soravec.models.cnn import FrameCnn
 from soravec.models.export import save_model
 from soravec.models.sora import SoraEncoder
@@ -101,6 +104,7 @@ def main():
     best = max(value for name, value in precision.items() if "sora" in name or "whole" in name)
     print(f"of the gap in mAP from random to {TEACHER}: {(best - precision[RANDOM]) / gap:.1%}")
     if arguments.fights:
+        averages(rows, arguments)
         fights(rows, arguments)
 
 
@@ -238,17 +242,51 @@ def fights(rows, arguments):
             found = mean_figure((said == read.truth[tested].argmax(axis=1)).astype(float), draws)
             shown += f"{f'{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]':<24}"
         print(f"{row.name:<28}{shown}", flush=True)
+
+
+def averages(rows, arguments):
+    """Print what plain averages of frames are worth on fights, and the whole of the same frames."""
+    manifest = without_copies("fights", arguments)
     encoder = soravec.load(find_model(arguments.model).path)
-    features = read_set(manifest, arguments.model, rate, arguments)
-    whole = np.stack([encoder.embed_features(one).vector for one in features])
+    looks = encoder.config.temporal.appearance_dim
+    most = RATES["fights"] * labelled.PHASES
+    rates = (encoder.config.sampling.fps, most)
+    print(f"\n{'fights, linear probe':<28}" + "".join(f"{f'{r:g} frames/s':<24}" for r in rates))
     truth, units = one_hot(manifest), np.array(units_of(manifest.clips))
-    right = np.zeros(len(truth))
-    for learned, held in outer:
-        data = ProbeData(whole, truth, units).take(learned)
-        scores = fit_probe("linear", data, "single_label").scores(whole[held])
-        right[held] = scores.argmax(axis=1) == truth[held].argmax(axis=1)
-    found = mean_figure(right, resample(units))
-    print(f"{encoder.name + ', whole':<28}{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")
+    for row in rows:
+        if not row.labelled:
+            continue
+        features = read_set(manifest, row.labelled, most, arguments)
+        half = features[0].features.shape[1] // 2
+        series = [[thinned(one, rate) for one in features] for rate in rates]
+        frames = [
+            np.stack([one.features[:, :half].mean(0, np.float32) for one in s]) for s in series
+        ]
+        print(f"{f'{row.name}, averaged':<28}{shown(frames, truth, units, arguments)}", flush=True)
+    features = read_set(manifest, arguments.model, most, arguments)
+    series = [[thinned(one, rate) for one in features] for rate in rates]
+    whole = [np.stack([encoder.embed_features(one).vector for one in clips]) for clips in series]
+    parts = {"whole": slice(None), "motion": slice(looks, None), "appearance": slice(looks)}
+    for name, part in parts.items():
+        vectors = [one[:, part] for one in whole]
+        print(
+            f"{f'{encoder.name}, {name}':<28}{shown(vectors, truth, units, arguments)}", flush=True
+        )
+
+
+def shown(sets, truth, units, arguments):
+    """Return the accuracy of a linear probe of each set of vectors (N, D), with its interval."""
+    text = ""
+    draws = resample(units)
+    for vectors in sets:
+        data, right = ProbeData(vectors, truth, units), np.zeros(len(truth))
+        split = StratifiedGroupKFold(5, shuffle=True, random_state=arguments.seed)
+        for learned, held in split.split(vectors, truth.argmax(axis=1), units):
+            scores = fit_probe("linear", data.take(learned), "single_label").scores(vectors[held])
+            right[held] = scores.argmax(axis=1) == truth[held].argmax(axis=1)
+        found = mean_figure(right, draws)
+        text += f"{f'{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]':<24}"
+    return text
 
 
 def parse():
