@@ -5,10 +5,13 @@ import subprocess
 import sys
 from collections import Counter
 
+import numpy as np
 import pytest
 
 import soravec
 from soravec.data.generated import SCENES, render
+from soravec.library.features import FeatureFiles
+from soravec.library.indexer import IndexOptions
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.frames import BATCH_FRAMES
 from soravec.video import VideoWriter
@@ -86,6 +89,16 @@ def test_vectors_from_features_decode_nothing_and_run_no_cnn(video, done):
     done.clear()
     encoder.embed_features(features)
     assert not done
+
+
+def test_the_workers_decode_fast_when_told(video, tmp_path):
+    library = soravec.Library(tmp_path / "fast.library")
+    library.add(video, options=IndexOptions(fast_decode=True), progress=False)
+    (stored,) = (tmp_path / "fast.library/features").rglob("*.safetensors")
+    features = FeatureFiles(stored.parent.parent).read(stored.stem, stored.parent.name)
+    assert features.recipe["decode"] == "fast"
+    exact = soravec.load().read(video)
+    assert not np.array_equal(features.features, exact.features)
 
 
 def test_bytes_written_per_second_of_video(video, tmp_path):

@@ -101,6 +101,15 @@ def test_keyframes_give_no_motion_and_say_that_they_are_approximate(encoder, two
     assert result.vector[:appearance_dim] @ full.vector[:appearance_dim] > 0.5
 
 
+def test_decoding_fast_gives_nearly_the_same_vectors_and_says_so(encoder, two_shots):
+    exact, fast = encoder.embed(two_shots), encoder.embed(two_shots, fast_decode=True)
+    assert fast.recipe["decode"] == "fast"
+    assert "decode" not in exact.recipe
+    for one, other in zip(exact.segments, fast.segments, strict=True):
+        assert one.vector @ other.vector > 0.995
+    assert not np.array_equal(exact.vector, fast.vector)  # H.264 is smoothed
+
+
 def test_a_segment_without_a_sample_gets_its_middle_frame(encoder, two_shots):
     """At 0.1 frames/s only 0 s and 10 s are sampled; the piece [5, 10) has neither."""
     sparse = Encoder(encoder.folder)

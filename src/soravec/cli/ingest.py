@@ -29,6 +29,10 @@ SamplingOption = Annotated[
         help="uniform; keyframes: faster, no motion, cuts only approximate; auto: uniform for now."
     ),
 ]
+FastDecodeOption = Annotated[
+    bool,
+    typer.Option("--fast-decode", help="Decode less smoothly: faster, nearly the same vectors."),
+]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Processes.", show_default="one per core")
 ]
@@ -51,6 +55,7 @@ def embed(
     per: Annotated[str, typer.Option(help="One vector per video, segment or frame.")] = "segment",
     model: ModelOption = "sora-mini",
     sampling: SamplingOption = "uniform",
+    fast_decode: FastDecodeOption = False,
     workers: WorkersOption = None,
     frame_folders: FrameFoldersOption = False,
     fps: FpsOption = None,
@@ -74,7 +79,14 @@ def embed(
     if refused:
         raise typer.BadParameter(f"{refused[0]}: URLs are opened only with --allow-urls")
     rows, failed = [], 0
-    for done in embed_files(paths, encoder, sampling=sampling, num_workers=workers, fps=fps):  # type: ignore[arg-type]
+    for done in embed_files(
+        paths,
+        encoder,
+        sampling=sampling,  # type: ignore[arg-type]
+        num_workers=workers,
+        fps=fps,
+        fast_decode=fast_decode,
+    ):
         if done.embedding is not None and done.features is not None:
             rows.extend(rows_of(done.path, done.embedding, done.features, per=per))
             continue
@@ -113,6 +125,7 @@ def index(
         typer.Option(help="A model's name, folder or hub id.", show_default="the library's"),
     ] = None,
     sampling: SamplingOption = "uniform",
+    fast_decode: FastDecodeOption = False,
     workers: WorkersOption = None,
     deadline: Annotated[
         float | None,
@@ -166,6 +179,7 @@ def index(
         encoder = Encoder(name.folder, engine=engine, precision=precision)  # type: ignore[arg-type]
         options = IndexOptions(
             sampling=sampling,  # type: ignore[arg-type]
+            fast_decode=fast_decode,
             num_workers=workers,
             deadline_seconds=deadline,
             verify=verify,

@@ -34,6 +34,7 @@ def embed_files(
     sampling: Sampling = "uniform",
     num_workers: int | None = None,
     fps: float | None = None,
+    fast_decode: bool = False,
 ) -> Iterator[Embedded]:
     """Yield the vectors of files in their order; one bad file does not stop the others.
 
@@ -43,12 +44,19 @@ def embed_files(
         sampling: `uniform` or `keyframes`.
         num_workers: Processes; None means one per core.
         fps: Frames per second of folders of frames; None for what they state, else 25.
+        fast_decode: Leave out the decoder's smoothing over the edges of blocks.
     """
     cores = available_cores()
     workers = max(1, min(num_workers or cores, len(paths)))
     outcomes = supervise(
         "soravec.library.worker",
-        setup_message(encoder, sampling=sampling, num_threads=max(1, cores // workers), fps=fps),
+        setup_message(
+            encoder,
+            sampling=sampling,
+            num_threads=max(1, cores // workers),
+            fps=fps,
+            fast_decode=fast_decode,
+        ),
         range(len(paths)),
         encode=lambda number: Message({"path": str(paths[number])}),
         deadline_seconds=default_deadline,

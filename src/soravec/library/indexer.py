@@ -93,6 +93,8 @@ class IndexOptions:
 
     sampling: Sampling = "uniform"
     """`uniform`, or `keyframes`: faster, without motion, cuts only approximate."""
+    fast_decode: bool = False
+    """Leave out the decoder's smoothing of blocks: faster, nearly the same vectors."""
     num_workers: int | None = None
     """Processes; None means one per core."""
     deadline_seconds: float | None = None
@@ -225,6 +227,7 @@ class Indexer:
                 num_threads=threads,
                 fps=self._options.fps,
                 metadata=self._options.metadata,
+                fast_decode=self._options.fast_decode,
             ),
             jobs,
             encode=lambda job: job_message(

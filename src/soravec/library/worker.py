@@ -31,6 +31,7 @@ def setup_message(
     num_threads: int,
     fps: float | None = None,
     metadata: bool = True,
+    fast_decode: bool = False,
 ) -> Message:
     """Return the first message to a worker."""
     return Message(
@@ -42,6 +43,7 @@ def setup_message(
             "sampling": sampling,
             "fps": fps,
             "metadata": metadata,
+            "fast_decode": fast_decode,
         }
     )
 
@@ -121,6 +123,7 @@ def _embed(
         sampling=setup["sampling"],
         allow_urls=True,  # the parent has passed on none that is not allowed
         fps=setup["fps"] if Path(path).is_dir() else None,
+        fast_decode=setup["fast_decode"],
         on_progress=on_progress,
     )
     embedding = encoder.embed_features(features)

@@ -59,11 +59,18 @@ class OpenedVideo(NamedTuple):
     num_video_streams: int
 
 
-def open_video(source: VideoSource | Input, *, max_pixels: int = MAX_PIXELS) -> OpenedVideo:
+def open_video(
+    source: VideoSource | Input, *, max_pixels: int = MAX_PIXELS, fast_decode: bool = False
+) -> OpenedVideo:
     """Open a video and choose its main stream; the caller closes the container.
 
     The main stream is one that can be decoded, that the container marks as default, that has the
     most pixels: in this order.
+
+    Args:
+        source: Where it lies.
+        max_pixels: The most pixels that one frame may have.
+        fast_decode: Leave out the smoothing over the edges of blocks (FFmpeg's `skip_loop_filter`).
 
     Raises:
         MissingVideo: No such file, or not a regular one.
@@ -83,7 +90,7 @@ def open_video(source: VideoSource | Input, *, max_pixels: int = MAX_PIXELS) -> 
             if not streams:
                 raise _no_video(where.name, container)
             stream = max(streams, key=_rank)
-            _prepare(where.name, container, stream, max_pixels)
+            _prepare(where.name, container, stream, max_pixels, fast_decode=fast_decode)
     except BaseException:
         container.close()
         raise
@@ -130,7 +137,14 @@ def _rank(stream: VideoStream) -> tuple[bool, bool, int]:
     return True, bool(stream.disposition & Disposition.default), pixels
 
 
-def _prepare(name: str, container: InputContainer, stream: VideoStream, max_pixels: int) -> None:
+def _prepare(
+    name: str,
+    container: InputContainer,
+    stream: VideoStream,
+    max_pixels: int,
+    *,
+    fast_decode: bool,
+) -> None:
     """Refuse what is too large, and set up decoding: one thread, one stream."""
     if stream.codec_context is None:
         remedy = "Convert it to a codec of the table in docs/video.md, such as H.264."
@@ -139,8 +153,10 @@ def _prepare(name: str, container: InputContainer, stream: VideoStream, max_pixe
     if width * height > max_pixels:
         cause = f"its frames have {width}x{height} pixels, the limit is {max_pixels}"
         raise TooLarge(name, cause, "Scale the video down, or raise max_pixels.")
-    # The only place where FFmpeg heeds this option while it decodes.
-    stream.codec_context.options = decoder_options(width, height, max_pixels)
+    # The only place where FFmpeg heeds these options while it decodes.
+    options = decoder_options(width, height, max_pixels)
+    fast = {"skip_loop_filter": "all"} if fast_decode else {}
+    stream.codec_context.options = options | fast
     # Files are decoded in parallel, frames are not: two threads on small frames are slower.
     stream.thread_type = "SLICE"
     stream.codec_context.thread_count = 1

@@ -86,6 +86,7 @@ class PictureSource:
         where: Where the video lies.
         max_pixels: The most pixels that one frame may have.
         keyframes_only: Decode nothing but keyframes.
+        fast_decode: As of `open_video`.
 
     Attributes:
         first: The first picture that could be decoded; iteration gives it again.
@@ -94,12 +95,18 @@ class PictureSource:
     """
 
     def __init__(
-        self, where: Input, *, max_pixels: int = MAX_PIXELS, keyframes_only: bool = False
+        self,
+        where: Input,
+        *,
+        max_pixels: int = MAX_PIXELS,
+        keyframes_only: bool = False,
+        fast_decode: bool = False,
     ) -> None:
         self.where = where
         self.max_pixels = max_pixels
         self.keyframes_only = keyframes_only
         self.jumped = keyframes_only
+        self._fast_decode = fast_decode
         self.warnings: list[str] = []
         self._num_bad_packets = 0
         self._first_bad: str | None = None
@@ -207,7 +214,9 @@ class PictureSource:
         )
 
     def _open(self) -> None:
-        self._opened = open_video(self.where, max_pixels=self.max_pixels)
+        self._opened = open_video(
+            self.where, max_pixels=self.max_pixels, fast_decode=self._fast_decode
+        )
         self._stream: VideoStream = self._opened.stream
         self._time_base = float(self._stream.time_base or 0) or 1e-6
         format_name = self._opened.container.format.name

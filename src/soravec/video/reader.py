@@ -30,6 +30,8 @@ class VideoReader:
         max_pixels: The most pixels that one frame may have.
         allow_urls: Whether http and https URLs are opened.
         fps: Frames per second of a folder of frames; None for what its `frames.csv` says, else 25.
+        fast_decode: Leave out the decoder's smoothing over the edges of blocks: faster, pixels
+            differ a little.
 
     Attributes:
         info: What the container says.
@@ -46,9 +48,12 @@ class VideoReader:
         max_pixels: int = MAX_PIXELS,
         allow_urls: bool = False,
         fps: float | None = None,
+        fast_decode: bool = False,
     ) -> None:
         place = find_place(source, allow_urls=allow_urls)
-        self._open = partial(open_source, place, max_pixels=max_pixels, fps=fps)
+        self._open = partial(
+            open_source, place, max_pixels=max_pixels, fps=fps, fast_decode=fast_decode
+        )
         pictures = self._open()
         self._where = pictures.where
         self._source: Source | None = pictures

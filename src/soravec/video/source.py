@@ -67,6 +67,7 @@ def open_source(
     *,
     max_pixels: int = MAX_PIXELS,
     keyframes_only: bool = False,
+    fast_decode: bool = False,
     fps: float | None = None,
 ) -> PictureSource | StillSource:
     """Open whatever a video may be read from; the caller closes it.
@@ -75,6 +76,7 @@ def open_source(
         place: What `find_place` found.
         max_pixels: The most pixels that one frame may have.
         keyframes_only: Decode nothing but keyframes.
+        fast_decode: As of `open_video`; of no effect on pictures and folders of frames.
         fps: Frames per second of a folder of frames; None for what its `frames.csv` says, else 25.
 
     Raises:
@@ -90,4 +92,6 @@ def open_source(
             return AnimatedWebp(place, max_pixels=max_pixels)
         if is_picture(place):
             return open_picture(place, max_pixels=max_pixels)
-    return PictureSource(place, max_pixels=max_pixels, keyframes_only=keyframes_only)
+    return PictureSource(
+        place, max_pixels=max_pixels, keyframes_only=keyframes_only, fast_decode=fast_decode
+    )
