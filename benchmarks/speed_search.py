@@ -18,7 +18,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import faiss
 import numpy as np
 import pyarrow as pa
 from lancedb.index import BTree, IvfSq
@@ -58,6 +57,8 @@ def main():
 
 def measured(folder, vectors, num_queries, rng):
     """Return a row for every share of the videos and way of searching."""
+    import faiss  # of `make bench` alone
+
     faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
     began = time.perf_counter()
     catalogue, store = library(folder, vectors)
@@ -240,6 +241,8 @@ def schema():
 
 def faiss_ways(vectors):
     """Return a function of probes, query and allowed videos over an index of FAISS."""
+    import faiss
+
     lists = round(4 * np.sqrt(len(vectors)))
     index = faiss.index_factory(DIM, f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
     sample = np.random.default_rng(0).permutation(len(vectors))[: 40 * lists]
@@ -258,6 +261,8 @@ def faiss_ways(vectors):
 
 def faiss_exact(vectors):
     """Return an exact scan by FAISS."""
+    import faiss
+
     index = faiss.IndexFlatIP(DIM)
     index.add(vectors)
 

@@ -129,6 +129,7 @@ found = [name for name in sys.modules if name.startswith("lance_namespace_urllib
 assert found, "it has moved: see lance.py"
 assert all(vars(sys.modules[name]).keys() <= {*ALLOWED} for name in found), found
 assert not any("_NeverCalled" in repr(finder) for finder in sys.meta_path)
+assert not any(hasattr(sys.modules[name], "__file__") for name in found)
 print(lancedb.connect("memory://").table_names())
 """
     allowed = {"__name__", "__doc__", "__package__", "__loader__", "__spec__", "__getattr__"}

@@ -199,7 +199,14 @@ class _NeverCalled(MetaPathFinder, Loader):
         return ModuleSpec(fullname, cls()) if fullname.startswith(cls.PREFIX) else None
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__getattr__ = lambda name: object  # type: ignore[method-assign]
+        module.__getattr__ = _no_call  # type: ignore[method-assign]
+
+
+def _no_call(name: str) -> type:
+    """Stand in for a class of calls, and for nothing else that a module may be asked for."""
+    if not name.endswith("Api"):
+        raise AttributeError(name)
+    return object
 
 
 def _condition(video_keys: Sequence[int]) -> str:
