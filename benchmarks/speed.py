@@ -3,7 +3,7 @@
 Every measurement is a process of its own (`speed_run.py`); the ways take turns; medians and ratios
 are printed, and written to `benchmarks/results/speed.json` with machine, versions and date.
 
-    python benchmarks/speed.py [--quick] [--corpus DIR] [--data DIR] [--model DIR] [--rounds 3]
+    python benchmarks/speed.py [--corpus DIR] [--data DIR] [--model DIR] [--kinds 8] [--rounds 3]
 """
 
 import argparse
@@ -98,7 +98,8 @@ def copies(path):
 
 def machine():
     """Return what it was measured on."""
-    packages = ("soravec", "av", "openvino", "torch", "timm", "torchcodec", "opencv-python")
+    packages = ("soravec", "av", "lancedb", "openvino", "torch", "timm", "torchcodec", "faiss-cpu")
+    installed = {d.metadata["Name"]: d.version for d in metadata.distributions()}
     model = [
         x for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")
     ]
@@ -106,7 +107,7 @@ def machine():
         "processor": model[0].split(":")[1].strip() if model else platform.processor(),
         "cores": COPIES,
         "system": platform.platform(),
-        "versions": {name: metadata.version(name) for name in packages},
+        "versions": {name: installed[name] for name in packages if name in installed},
     }
 
 
