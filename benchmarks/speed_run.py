@@ -26,6 +26,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 import soravec
 from soravec.library.indexer import IndexOptions
@@ -103,7 +104,7 @@ def by_pyav(arguments, encoder):
             decoded = enumerate(container.decode(stream))
             if arguments.keyframes:
                 decoded = zip(plan.samples, container.decode(stream), strict=False)
-            feed(decoded, plan, cnn, lambda frame: scaled(frame, encoder))
+            feed(decoded, plan, cnn, scaler(encoder))
     return {"seconds": time.perf_counter() - began, "frames": sum(map(num_frames, plans))}
 
 
@@ -208,6 +209,7 @@ def on_every_core(way, arguments):
 
 
 def by_decoding(arguments, encoder):
+    scaled = scaler(encoder)
     plans = [wanted(path, arguments, encoder) for path in arguments.files]
     began = time.perf_counter()
     for path, plan in zip(arguments.files, plans, strict=True):
@@ -218,7 +220,7 @@ def by_decoding(arguments, encoder):
                 stream.codec_context.skip_frame = "NONKEY"
             for number, frame in enumerate(container.decode(stream)):
                 if arguments.keyframes or number in plan.all:
-                    scaled(frame, encoder)
+                    scaled(frame)
     return {"seconds": time.perf_counter() - began, "frames": sum(map(num_frames, plans))}
 
 
@@ -286,10 +288,16 @@ def batches(plan):
         yield [n for sample in part for n in (max(sample - 1, 0), sample)] if plan.pairs else part
 
 
-def scaled(frame, encoder):
-    """Return a decoded frame as an array of the CNN's size."""
+def scaler(encoder):
+    """Return a function that gives a decoded frame as an array of the CNN's size."""
     height, width = size_of(encoder)
-    return frame.to_ndarray(format="rgb24", width=width, height=height)
+    kept = VideoReformatter()  # PyAV's own `to_ndarray(width=...)` makes a new one for each frame
+
+    def scaled(frame):
+        small = kept.reformat(frame, width=width, height=height, format="rgb24", threads=1)
+        return small.to_ndarray()
+
+    return scaled
 
 
 def size_of(encoder):

@@ -29,6 +29,19 @@ MAX_LAST_WORDS = 20
 START_SECONDS = 120.0
 """A child that is not ready by then has failed."""
 
+ONE_THREAD = dict.fromkeys(
+    (
+        "OPENBLAS_NUM_THREADS",
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "BLIS_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+    ),
+    "1",
+)
+"""What every child finds in its environment. There is a child per core: threads of BLAS beside them
+only wait for one another, busily, and took a third of the time."""
+
 J = TypeVar("J")
 
 
@@ -146,6 +159,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=os.environ | ONE_THREAD,
             # Ctrl-C reaches the parent alone, which decides.
             start_new_session=os.name == "posix",
         )
