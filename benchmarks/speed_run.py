@@ -5,7 +5,8 @@
 Prints one JSON object: seconds, from when everything is imported, loaded and warm, to the last
 feature; and how many frames were read. `speed.py` calls it.
 
-- soravec: `Library.add` into a new library, workers started within the time.
+- soravec: `Library.add` into a new library, workers started within the time; soravec-int8: with the
+  INT8 CNN of the model folder.
 - torchcodec, pyav, opencv: what an engineer writes in an afternoon. One process; two threads for
   decoding and for PyTorch in turn; frames at the same times, those before them too where the CNN
   reads differences, scaled while they are decoded where the library can; the same CNN in eager
@@ -38,9 +39,11 @@ THREADS = 2
 
 def main():
     arguments = parse()
-    encoder = soravec.load(arguments.model, num_threads=1)
+    precision = "int8" if arguments.way.endswith("int8") else "auto"
+    encoder = soravec.load(arguments.model, precision=precision, num_threads=1)
     way = {
         "soravec": by_soravec,
+        "soravec-int8": by_soravec,
         "torchcodec": by_torchcodec,
         "pyav": by_pyav,
         "opencv": by_opencv,

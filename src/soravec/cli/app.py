@@ -54,7 +54,9 @@ FpsOption = Annotated[
     ),
 ]
 EngineOption = Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")]
-PrecisionOption = Annotated[str, typer.Option(help="Of the CNN: auto, float32 or bfloat16.")]
+PrecisionOption = Annotated[
+    str, typer.Option(help="Of the CNN: auto, float32, bfloat16, or int8 where the model has it.")
+]
 DEFAULT_LIBRARY = Path("soravec.library")
 
 

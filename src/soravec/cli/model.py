@@ -1,4 +1,4 @@
-"""`models`: list, show, and build."""
+"""`models`: list, show, build and quantise."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from soravec.cli.app import JsonOption, app, extra_train, print_json, say
 
-models = typer.Typer(help="List, show and build models.", no_args_is_help=True)
+models = typer.Typer(help="List, show, build and quantise models.", no_args_is_help=True)
 app.add_typer(models, name="models")
 
 
@@ -59,3 +59,18 @@ def build(
         from soravec.models.build import build_model
     config = build_model(cnn, out, pretrained=not random and weights is None, weights=weights)
     say(f"{out}: {config.name}, {config.dim} numbers. Use it: soravec index VIDEOS --model {out}")
+
+
+@models.command()
+def quantize(
+    model: Annotated[str, typer.Argument(help="A model's name, folder or hub id.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the new model.")],
+) -> None:
+    """Copy a model with an INT8 CNN beside its own, where it bears it (needs the extra 'train')."""
+    with extra_train("quantising a model"):
+        from soravec.training.quantize import quantize_model
+    cosine = quantize_model(model, out)
+    say(
+        f"{out}: features have cosine {cosine:.4f} with those in float32 (generated frames)."
+        f" Use it: soravec index VIDEOS --model {out} --precision int8"
+    )

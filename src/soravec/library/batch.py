@@ -8,8 +8,9 @@ from soravec.errors import WorkerError
 from soravec.library.indexer import default_deadline
 from soravec.library.worker import read_reply, setup_message
 from soravec.process import Message, Outcome, supervise
-from soravec.runtime.encoder import Encoder, Sampling
+from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
+from soravec.runtime.sampling import Sampling
 from soravec.types import Embedding, FrameFeatures
 
 

@@ -18,8 +18,9 @@ from soravec.library.transcript import WordKeeper
 from soravec.library.vectors import VectorIndex
 from soravec.library.worker import job_message, read_reply, setup_message
 from soravec.process import Message, Outcome, supervise
-from soravec.runtime.encoder import Encoder, Sampling
+from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
+from soravec.runtime.sampling import Sampling
 from soravec.types import Embedding, FrameFeatures, VideoInfo
 from soravec.video.metadata import without_metadata
 from soravec.video.text.sidecars import Sidecar

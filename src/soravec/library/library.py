@@ -3,8 +3,10 @@
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from soravec.errors import LibraryBusy, LibraryError, ModelError, QueryError
@@ -117,11 +119,11 @@ class Library:
         options = options or IndexOptions()
         videos = list(find_videos(roots, frame_folders=options.frame_folders))
         encoder = encoder or self.encoder()
-        with self._writing():
+        with self._writing(), ThreadPoolExecutor(max_workers=1) as aside:
             self._adopt(encoder)
-            index = self._index(encoder)
-            if not index.is_true():
-                index.mend()
+            # LanceDB takes a second to start: the workers start meanwhile.
+            opening = aside.submit(self._store, self.space())
+            index = VectorIndex(self.catalogue, self.files, opening.result, encoder)
             with index_progress(videos, visible=progress) as bar:
 
                 def tell(result: FileResult) -> None:
@@ -276,10 +278,7 @@ class Library:
         for space in self.catalogue.spaces():
             problems += self._lost_features(space)
             try:
-                index = VectorIndex(
-                    self.catalogue, self.files, self._store(space), self._encoder_of(space)
-                )
-                if not index.is_true():
+                if not self._index(space).is_true():
                     problems.append(f"vectors of {space.model_name}: behind the catalogue")
             except (LibraryError, ModelError) as error:
                 problems.append(str(error))
@@ -299,9 +298,7 @@ class Library:
             shutil.rmtree(self.path / "vectors", ignore_errors=True)
             count = 0
             for space in self.catalogue.spaces():
-                index = VectorIndex(
-                    self.catalogue, self.files, self._store(space), self._encoder_of(space)
-                )
+                index = self._index(space)
                 count += index.mend()
                 index.optimise()
         return count
@@ -391,8 +388,9 @@ class Library:
     def _store(self, space: Space) -> LanceStore:
         return LanceStore(self.path / "vectors", space.space_id, space.dim)
 
-    def _index(self, encoder: Encoder) -> VectorIndex:
-        return VectorIndex(self.catalogue, self.files, self._store(self.space()), encoder)
+    def _index(self, space: Space) -> VectorIndex:
+        open_store = partial(self._store, space)
+        return VectorIndex(self.catalogue, self.files, open_store, self._encoder_of(space))
 
     def _mend_if_free(self, space: Space, store: LanceStore) -> None:
         """Repair what a killed writer left behind, unless a writer is at it right now."""
@@ -405,7 +403,7 @@ class Library:
             return
         try:
             with self._writing():
-                VectorIndex(self.catalogue, self.files, store, self.encoder()).mend()
+                VectorIndex(self.catalogue, self.files, lambda: store, self.encoder()).mend()
         except LibraryBusy:
             return
 

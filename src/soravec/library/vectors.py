@@ -6,7 +6,8 @@ much, after a kill or a power loss, is mended from the feature files.
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -29,21 +30,30 @@ class VectorIndex:
     Args:
         catalogue: The truth.
         files: What vectors are rebuilt from.
-        store: The index.
+        open_store: Gives the index; called when it is needed.
         encoder: The model of the space; used only to rebuild.
     """
 
     def __init__(
-        self, catalogue: Catalogue, files: FeatureFiles, store: VectorStore, encoder: Encoder
+        self,
+        catalogue: Catalogue,
+        files: FeatureFiles,
+        open_store: Callable[[], VectorStore],
+        encoder: Encoder,
     ) -> None:
         self._catalogue = catalogue
         self._files = files
-        self._store = store
+        self._open_store = open_store
         self._encoder = encoder
         self._space_id = encoder.space_id
         self._pending: dict[int, VectorRows] = {}
         self._flushed = time.monotonic()
         self._changed = False
+        self._was_checked = False
+
+    @cached_property
+    def _store(self) -> VectorStore:
+        return self._open_store()
 
     def put(self, key: int, embedding: Embedding) -> None:
         """Record the segments of a video; inside a transaction of the catalogue."""
@@ -65,7 +75,8 @@ class VectorIndex:
             self.flush()
 
     def flush(self) -> None:
-        """Bring everything that was put into the index."""
+        """Bring everything that was put into the index, and what was missing from before."""
+        self._check()
         if self._pending:
             parts = list(self._pending.values())
             self._store.replace(
@@ -82,6 +93,7 @@ class VectorIndex:
 
     def remove(self, key: int) -> None:
         """Take a video out of the index; the catalogue keeps its segments."""
+        self._check()
         self._pending.pop(key, None)
         self._store.remove([key])
         with self._catalogue.transaction():
@@ -107,15 +119,24 @@ class VectorIndex:
         """Return whether the index is at the version that the catalogue knows, and whole."""
         sql = "SELECT vectors_version FROM spaces WHERE space_id = ?"
         rows = self._catalogue.rows(sql, (self._space_id,))
-        return [(self._store.version(),)] == rows and not self._missing()
+        missing = set(self._missing()) - self._pending.keys()
+        return [(self._store.version(),)] == rows and not missing
+
+    def _check(self) -> None:
+        """Mend what an earlier run left behind, once, before anything is changed."""
+        if not self._was_checked and not self.is_true():
+            self.mend()
+        self._was_checked = True
 
     def mend(self) -> int:
         """Bring the index back to what the catalogue says; return how many videos it changed."""
+        self._was_checked = True
         counts = self._store.counts()
         expected = self._expected()
         extra = [key for key in counts if key not in expected]
         wrong = {key for key, count in expected.items() if counts.get(key) != count}
         wrong.update(self._missing())
+        wrong -= self._pending.keys()  # on their way
         if extra:
             self._store.remove(extra)
         if wrong:

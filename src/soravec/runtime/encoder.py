@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +15,12 @@ from soravec.runtime.engine import EngineName, Graph, Precision, open_graph
 from soravec.runtime.folder import ModelFolder, find_model
 from soravec.runtime.frames import (
     BATCH_FRAMES,
-    features_of_segment,
     fixed_batches,
-    frames_of_segment,
 )
 from soravec.runtime.heads import Head, read_head
-from soravec.runtime.vectors import compose, mean_vector, normalise
+from soravec.runtime.sampling import Choice, Sampling, choose_sampling
+from soravec.runtime.temporal import TemporalModel
+from soravec.runtime.vectors import mean_vector
 from soravec.types import (
     Classification,
     Embedding,
@@ -43,11 +42,8 @@ from soravec.video import (
     read_image,
 )
 
-Sampling = Literal["auto", "uniform", "keyframes"]
-"""`auto` is `uniform` for now: the one that loses nothing."""
 Float = NDArray[np.float32]
 
-BATCH_SEGMENTS = 32
 IMAGE_SECONDS = 1.0
 """Nominal length of the one segment of a still picture."""
 
@@ -66,7 +62,8 @@ def load(
     Args:
         name: A bundled model, a model folder, or a hub id `owner/name`.
         engine: `auto`, `openvino` or `onnxruntime`.
-        precision: Of the CNN: `auto`, `float32` or `bfloat16`. The RNN is always float32.
+        precision: Of the CNN: `auto`, `float32`, `bfloat16`, or `int8` where the folder has such a
+            CNN (`soravec models quantize`). The RNN is always float32.
         num_threads: Threads of the CNN; None means every core this process may use.
 
     Raises:
@@ -91,8 +88,9 @@ class Encoder:
         self.engine: EngineName = engine
         self.precision: Precision = precision
         self.num_threads = num_threads
+        self._cnn_path = folder.int8_path if precision == "int8" else folder.cnn_path
         self._cnn: Graph | None = None
-        self._temporal: Graph | None = None
+        self._temporal = TemporalModel(folder, engine=engine, num_threads=num_threads)
 
     @property
     def name(self) -> str:
@@ -143,7 +141,8 @@ class Encoder:
             start_seconds: Where the span begins; None means the beginning.
             end_seconds: Where it ends; None means the end.
             sampling: `uniform` reads at the model's rate; `keyframes` decodes nothing else, is
-                many times faster, knows cuts only approximately and gives no motion.
+                many times faster, knows cuts only approximately and gives no motion; `auto` takes
+                what suits the file.
             allow_urls: Whether http and https URLs are opened.
             fps: Frames per second of a folder of frames; None for what it states, else 25.
             fast_decode: Leave out the decoder's smoothing over the edges of blocks.
@@ -247,7 +246,7 @@ class Encoder:
             shots=Shots(np.array([[0.0, IMAGE_SECONDS]])),
             info=info,
             feature_id=self.feature_id,
-            recipe=self._recipe("image"),
+            recipe=self._recipe(None),
         )
         return self.embed_features(features)
 
@@ -273,31 +272,31 @@ class Encoder:
             fps: Frames per second of a folder of frames; None for what it states, else 25.
             fast_decode: Leave out the decoder's smoothing over the edges of blocks: faster, and
                 pixels differ a little. The recipe says so.
-            sampling: `uniform`, `keyframes`, or `auto`, which is `uniform` for now.
+            sampling: `uniform`, `keyframes`, or `auto`, which chooses by the file
+                (`choose_sampling`); the recipe says what and why.
             on_progress: Called with the file's facts and the PTS reached, after every batch.
 
         Raises:
             VideoError: The file cannot be used.
             QueryError: The span holds no frame.
         """
-        if sampling not in ("auto", "uniform", "keyframes"):
-            raise QueryError(f"no sampling '{sampling}': choose auto, uniform or keyframes")
-        sampling = "uniform" if sampling == "auto" else sampling
-        how = AtRate(self.config.sampling.fps) if sampling == "uniform" else Keyframes()
         features: list[NDArray[np.float16]] = []
         seconds: list[NDArray[np.float64]] = []
         place = find_place(source, allow_urls=allow_urls)
+        choice = choose_sampling(place, sampling)
+        is_uniform = choice.sampling == "uniform"
         reader = partial(VideoReader, place, fps=fps, fast_decode=fast_decode)
         with reader() as video:
             stream = video.read(
-                how,
+                AtRate(self.config.sampling.fps) if is_uniform else Keyframes(),
                 size=(self.config.cnn.height, self.config.cnn.width),
                 fit=self.config.cnn.fit,
                 batch_size=BATCH_FRAMES,
                 start_seconds=start_seconds,
                 end_seconds=end_seconds,
                 # A keyframe before another is no neighbour: alone, each stands still.
-                with_previous=self.reads_differences and sampling == "uniform",
+                with_previous=self.reads_differences and is_uniform,
+                stand_alone=choice.stand_alone,
             )
             for frames in stream:
                 features.append(self.features(frames))
@@ -315,9 +314,9 @@ class Encoder:
                 shots=video.shots,
                 info=_with_warnings(video),
                 feature_id=self.feature_id,
-                recipe=self._recipe(sampling, fast_decode=fast_decode),
+                recipe=self._recipe(choice, fast_decode=fast_decode),
             )
-        return result if sampling == "keyframes" else self._with_missing_middles(reader, result)
+        return self._with_missing_middles(reader, result) if is_uniform else result
 
     def features(self, frames: Frames) -> NDArray[np.float16]:
         """Return the features (T, C) float16 of frames that have the model's input size.
@@ -327,7 +326,7 @@ class Encoder:
         if self._cnn is None:
             shape = BATCH_FRAMES, self.config.cnn.height, self.config.cnn.width, 3
             self._cnn = open_graph(
-                self.folder.cnn_path,
+                self._cnn_path,
                 engine=self.engine,
                 precision=self.precision,
                 num_threads=self.num_threads,
@@ -341,7 +340,7 @@ class Encoder:
         features = np.concatenate(parts)[: len(frames)]
         if not np.isfinite(features).all():
             raise ModelError(
-                f"{self.folder.cnn_path}: gave a feature that is not finite, or beyond float16."
+                f"{self._cnn_path}: gave a feature that is not finite, or beyond float16."
                 " Try precision float32; if that gives it too, the model is damaged."
             )
         return features
@@ -359,7 +358,7 @@ class Encoder:
             )
         bounds = plan_segments(features.shots, self.config.sampling.segment_seconds)
         still = features.recipe.get("sampling") != "uniform"
-        vectors = self._segment_vectors(features, bounds, still=still)
+        vectors = self._temporal.segment_vectors(features, bounds, still=still)
         segments = tuple(
             Segment(float(start), float(end), vector, features.shots.approximate)
             for (start, end), vector in zip(bounds, vectors, strict=True)
@@ -413,74 +412,21 @@ class Encoder:
             recipe=features.recipe,
         )
 
-    def _segment_vectors(
-        self, features: FrameFeatures, bounds: NDArray[np.float64], *, still: bool
-    ) -> Float:
-        """Return (S, D) float32. The RNN starts from zero at every segment."""
-        members = [frames_of_segment(features.seconds, start, end) for start, end in bounds]
-        appearance, motion = [], []
-        for begin in range(0, len(members), BATCH_SEGMENTS):
-            looks, moves = self._read_segments(features, members[begin : begin + BATCH_SEGMENTS])
-            appearance.append(looks)
-            motion.append(moves)
-        moving = np.concatenate(motion)
-        moving[[still or len(frames) < 2 for frames in members]] = 0
-        weight = self.config.temporal.motion_weight
-        return compose(np.concatenate(appearance), moving, weight)
-
-    def _read_segments(
-        self, features: FrameFeatures, members: list[NDArray[np.int64]]
-    ) -> tuple[Float, Float]:
-        """Return appearance (S, A) and motion (S, M) of one batch of segments, unit length."""
-        longest = max(len(frames) for frames in members)
-        inputs = np.zeros((len(members), longest, self.config.cnn.feature_dim), np.float32)
-        elapsed = np.zeros((len(members), longest), np.float32)
-        mask = np.zeros((len(members), longest), np.float32)
-        for row, frames in enumerate(members):
-            values = features_of_segment(features.features, frames, self.config.cnn.parts)
-            inputs[row, : len(frames)] = values
-            elapsed[row, 1 : len(frames)] = np.diff(features.seconds[frames])
-            mask[row, : len(frames)] = 1
-        readings = self.run_temporal(inputs, elapsed, mask)
-        appearance = normalise((readings["appearance"] * mask[:, :, None]).sum(axis=1))
-        return appearance, readings["motion"]
-
     def run_temporal(
         self, features: Float, elapsed_seconds: Float, mask: Float, state: Float | None = None
     ) -> dict[str, Float]:
-        """Return one run of projection and temporal model.
+        """Return one run of projection and temporal model (`TemporalModel.run`)."""
+        return self._temporal.run(features, elapsed_seconds, mask, state)
 
-        Args:
-            features: (B, T, C).
-            elapsed_seconds: (B, T) seconds since the previous frame, 0 at a segment's first.
-            mask: (B, T), 1 for a frame, 0 for padding, which stands at the end only.
-            state: (L, B, S) from an earlier run of a streaming model; None starts from zero.
-
-        Returns:
-            `appearance` (B, T, A) and `motion` (B, M); from a streaming model also `reading`
-            (B, T, M) and `new_state` (L, B, S).
-        """
-        temporal = self.config.temporal
-        if self._temporal is None:
-            self._temporal = open_graph(
-                self.folder.temporal_path,
-                engine=self.engine,
-                precision="float32",
-                num_threads=self.num_threads,
-            )
-        inputs = {"features": features, "elapsed_seconds": elapsed_seconds, "mask": mask}
-        if temporal.streaming:
-            width = temporal.hidden_dim * (2 if temporal.kind == "lstm" else 1)
-            zero = np.zeros((temporal.num_layers, len(features), width), np.float32)
-            inputs["state"] = zero if state is None else state
-        elif state is not None:
-            raise ModelError(f"{self.name}: its {temporal.kind} reads whole segments, not a stream")
-        return self._temporal.run(inputs)
-
-    def _recipe(self, sampling: str, *, fast_decode: bool = False) -> dict[str, str | float | int]:
-        decoding: dict[str, str | float | int] = {"decode": "fast"} if fast_decode else {}
-        return decoding | {
-            "sampling": sampling,
+    def _recipe(
+        self, choice: Choice | None, *, fast_decode: bool = False
+    ) -> dict[str, str | float | int]:
+        """Return how features were made; without a choice, of a still picture."""
+        found: dict[str, str | float | int] = {"decode": "fast"} if fast_decode else {}
+        if choice is not None and choice.reason:
+            found["auto"] = choice.reason
+        return found | {
+            "sampling": "image" if choice is None else choice.sampling,
             "fps": self.config.sampling.fps,
             "engine": self.running[0],
             "precision": self.running[1],

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from soravec.errors import MissingExtra, ModelError
 
 EngineName = Literal["auto", "openvino", "onnxruntime"]
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16", "int8"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Graph(Protocol):
     engine: str
     """Which engine runs it, with its version and device."""
     precision: str
-    """`float32` or `bfloat16`: the arithmetic that it asks for."""
+    """`float32`, `bfloat16` or `int8`: the arithmetic that it asks for."""
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
         """Return every output by name.
@@ -52,7 +52,8 @@ def open_graph(
         path: An `.onnx` file.
         engine: `auto` is ONNX Runtime where it has CUDA, else OpenVINO where it is installed,
             else ONNX Runtime on the CPU.
-        precision: `auto` is bfloat16 where the processor computes in it and the engine can.
+        precision: `auto` is bfloat16 where the processor computes in it and the engine can; `int8`
+            says of a graph that it is quantised already.
         num_threads: Threads of one run; None means every core this process may use.
         fixed_shape: Shape of every input. A fixed shape is faster than a dynamic one.
 
@@ -60,6 +61,9 @@ def open_graph(
         ModelError: The graph cannot be loaded, or the engine lacks the precision.
         MissingExtra: The engine is not installed.
     """
+    if precision not in get_args(Precision):
+        wanted = ", ".join(get_args(Precision))
+        raise ModelError(f"no precision '{precision}': choose one of {wanted}")
     chosen = choose_engine(engine)
     threads = num_threads or available_cores()
     try:
@@ -119,7 +123,8 @@ class _OpenVinoGraph:
         has_bfloat16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bfloat16" and not has_bfloat16:
             raise ModelError("this processor does not compute in bfloat16: use auto or float32")
-        self.precision = "bfloat16" if has_bfloat16 and precision != "float32" else "float32"
+        arithmetic = "bfloat16" if has_bfloat16 and precision != "float32" else "float32"
+        self.precision = "int8" if precision == "int8" else arithmetic
         self.engine = f"openvino {metadata.version('openvino')} CPU"
         model = core.read_model(path)
         if fixed_shape is not None:
@@ -128,7 +133,7 @@ class _OpenVinoGraph:
             model,
             "CPU",
             {
-                "INFERENCE_PRECISION_HINT": {"bfloat16": "bf16", "float32": "f32"}[self.precision],
+                "INFERENCE_PRECISION_HINT": {"bfloat16": "bf16", "float32": "f32"}[arithmetic],
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_NUM_THREADS": num_threads,
                 # Pinned threads of two workers would share one core.
@@ -153,7 +158,7 @@ class _OnnxRuntimeGraph:
 
         if precision == "bfloat16":
             raise ModelError("ONNX Runtime runs these graphs in float32: use OpenVINO for bfloat16")
-        self.precision = "float32"
+        self.precision = "int8" if precision == "int8" else "float32"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
         options.inter_op_num_threads = 1

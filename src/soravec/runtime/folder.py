@@ -19,6 +19,7 @@ from soravec.runtime.config import CnnConfig, ModelConfig, TemporalConfig, read_
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 CNN_FILE = "cnn.onnx"
+INT8_FILE = "cnn-int8.onnx"
 TEMPORAL_FILE = "temporal.onnx"
 CARD_FILE = "README.md"
 
@@ -38,6 +39,20 @@ class ModelFolder:
     def cnn_path(self) -> Path:
         """The CNN as ONNX."""
         return self.path / CNN_FILE
+
+    @property
+    def int8_path(self) -> Path:
+        """The CNN in eight bits.
+
+        Raises:
+            ModelError: The folder has none.
+        """
+        if INT8_FILE not in self.config.files:
+            raise ModelError(
+                f"{self.path}: no INT8 CNN in it. Make one: soravec models quantize {self.path}"
+                " -o FOLDER"
+            )
+        return self.path / INT8_FILE
 
     @property
     def temporal_path(self) -> Path:

@@ -2,11 +2,12 @@
 
 Read in this order: `inputs` says where a video may lie; `container` opens it under whitelists and
 turns every error into ours, `diagnosis` says what is wrong; `decode` gives its pictures in order
-and jumps between keyframes; `clock` mends their times, `scan` says whether they can be trusted;
-`stills` and `webp` stand in for pictures, `source` chooses among them; `sampling` says which
-instants are wanted; `convert` makes a picture an array of the wanted size, with `geometry`,
-`colour`, `tone` and `interlace`; `shots` finds the cuts; `reader` puts them together. `probe`,
-`metadata`, `picture` stand beside. `text` reads subtitles, `editing` writes video.
+and jumps between keyframes; `clock` mends their times, `scan` says whether they can be trusted,
+`spacing` how far apart keyframes lie; `stills` and `webp` stand in for pictures, `source` chooses
+among them; `sampling` says which instants are wanted; `convert` makes a picture an array of the
+wanted size, with `geometry`, `colour`, `tone` and `interlace`; `shots` finds the cuts; `reader`
+puts them together. `probe`, `metadata`, `picture` stand beside. `text` reads subtitles, `editing`
+writes video.
 """
 
 from soravec.video.container import decoder_version
@@ -21,6 +22,7 @@ from soravec.video.reader import VideoReader
 from soravec.video.sampling import AtRate, AtSeconds, EveryFrame, Keyframes, Uniform
 from soravec.video.shots import plan_segments
 from soravec.video.source import Place, find_place
+from soravec.video.spacing import KeyframeSpacing, keyframe_spacing
 from soravec.video.stills import frame_files
 from soravec.video.text.subtitles import read_subtitles
 
@@ -30,6 +32,7 @@ __all__ = [
     "EditResult",
     "EveryFrame",
     "FramesResult",
+    "KeyframeSpacing",
     "Keyframes",
     "Place",
     "Span",
@@ -46,6 +49,7 @@ __all__ = [
     "frame_files",
     "frames_to_video",
     "is_url",
+    "keyframe_spacing",
     "plan_segments",
     "probe",
     "read_image",

@@ -26,7 +26,7 @@ from soravec.video.container import (
 )
 from soravec.video.diagnosis import encrypted
 from soravec.video.inputs import Input
-from soravec.video.scan import Scan, index_is_ordered, scan_packets
+from soravec.video.scan import Scan, index_is_ordered, scan_packets, stores_dts_only
 
 SAME_INSTANT_SECONDS = 0.0006
 """A picture that begins this little after an instant is on show then: Matroska and FLV round times
@@ -34,6 +34,9 @@ to milliseconds, and sums of fractions are off by less."""
 
 MIN_JUMP_SECONDS = 1.5
 """Below this distance decoding goes on, so that cuts are seen where they are: see docs/video.md."""
+
+MIN_JUMP_ALONE_SECONDS = 0.1
+"""Below this, decoding a few pictures that stand alone takes no longer than to pass them over."""
 
 _FLAG_WHAT_LEANS = frozenset({"h264", "hevc", "vvc", "mpeg1video", "mpeg2video"})
 """Codecs whose packets are flagged as keyframes where decoding may begin, though what comes out
@@ -56,13 +59,6 @@ _UNTIMED = frozenset(
 
 _MAX_LEAD = 16
 """Pictures that a decoder holds back at most; more are pictures that could not be decoded."""
-
-_KEEP_ORDER_OF_SHOWING = {
-    "ogg": {"theora", "vp8", "dirac"},
-    "asf": {"vc1", "wmv3"},
-    "mxf": {"mpeg2video"},
-}
-"""Codecs whose times in these containers are those of showing; of all others, of decoding."""
 
 
 class Picture(NamedTuple):
@@ -159,10 +155,13 @@ class PictureSource:
             yield picture
         self._summarise()
 
-    def jump(self, seconds: float) -> None:
+    def jump(self, seconds: float, *, stand_alone: bool = False) -> None:
         """Skip to the last keyframe that is on show by `seconds`, if that spares decoding."""
         seconds += SAME_INSTANT_SECONDS
-        if self._pending or not self._pays(seconds):
+        shortest = MIN_JUMP_ALONE_SECONDS if stand_alone else self._shortest_jump
+        if stand_alone and not self._has_index():
+            return  # to seek by guessing takes longer than to decode
+        if self._pending or not self._pays(seconds, shortest):
             return
         position = self._last_seconds
         for back in (0.0, 2.0, 10.0):
@@ -221,7 +220,7 @@ class PictureSource:
         self._time_base = float(self._stream.time_base or 0) or 1e-6
         format_name = self._opened.container.format.name
         self._can_seek = format_name not in _UNTIMED | _LOST_BY_A_JUMP
-        self._by_dts = _stores_dts_only(self._stream, format_name)
+        self._by_dts = stores_dts_only(self._stream, format_name)
         self._index_is_ordered: bool | None = None
         self._lead: int | None = None
         self._first_dts: int | None = None
@@ -385,13 +384,13 @@ class PictureSource:
             self._keyframe_gap = max(self._keyframe_gap or 0.0, seconds - self._last_keyframe)
         self._last_keyframe = seconds
 
-    def _pays(self, seconds: float) -> bool:
+    def _pays(self, seconds: float, shortest: float) -> bool:
         """Whether a keyframe lies between here and `seconds`, by the index or by experience."""
         if not self._can_seek:
             return False
         position = self.first.seconds if self._last_seconds is None else self._last_seconds
         distance = seconds - position
-        if distance < self._shortest_jump:
+        if distance < shortest:
             return False
         if self._has_index(until_seconds=seconds):
             entries = self._stream.index_entries
@@ -480,18 +479,6 @@ class PictureSource:
             self.warnings.append(f"the pictures change their size: {sizes}")
         self._num_bad_packets = self._num_damaged = self._num_leaning = 0
         self._clock, self._sizes = Clock(), []
-
-
-def _stores_dts_only(stream: VideoStream, format_name: str) -> bool:
-    """Whether a container stores the order of decoding only.
-
-    With two B-frames in a row FFmpeg guesses their PTS wrong; the DTS under which a frame is handed
-    out is in order and evenly spaced.
-    """
-    codec = stream.codec_context.codec.canonical_name
-    if format_name in _KEEP_ORDER_OF_SHOWING:
-        return codec not in _KEEP_ORDER_OF_SHOWING[format_name]
-    return format_name == "avi"
 
 
 def _said(error: BaseException) -> str:

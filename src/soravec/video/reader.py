@@ -20,6 +20,9 @@ from soravec.video.sampling import AtRate, AtSeconds, Keyframes, Sampling, Unifo
 from soravec.video.shots import CutDetector, shots_between
 from soravec.video.source import Place, Source, find_place, open_source
 
+_LEAD = 1.5
+"""Pictures before the wanted instant that are decoded where each stands alone."""
+
 
 class VideoReader:
     """One open video file; use it in a `with` statement, and read one sampling at a time.
@@ -95,6 +98,7 @@ class VideoReader:
         start_seconds: float | None = None,
         end_seconds: float | None = None,
         with_previous: bool = False,
+        stand_alone: bool = False,
     ) -> Iterator[Frames]:
         """Stream the sampled frames in batches.
 
@@ -111,7 +115,9 @@ class VideoReader:
             start_seconds: Where the span begins; None for the beginning.
             end_seconds: Where it ends; None for the end.
             with_previous: Whether to give the picture before each frame at the video's own rate as
-                well, for which nothing can be passed over.
+                well, for which nothing can be passed over unless pictures stand alone.
+            stand_alone: Whether every picture decodes without any other (`keyframe_spacing`): then
+                only what is sampled is decoded, and cuts are known only approximately.
 
         Yields:
             Frames: images (T, H, W, 3) uint8 with T at most `batch_size`, seconds (T,) float64.
@@ -130,7 +136,9 @@ class VideoReader:
         converter = Converter(shown, fit, orientation, self.info.sample_aspect_ratio)
         self._shots = None
         source = self._opened_for(sampling)
-        reading = _Pass(source, sampling, start, end, with_previous=with_previous)
+        reading = _Pass(
+            source, sampling, start, end, with_previous=with_previous, stand_alone=stand_alone
+        )
         return self._batches(reading, converter, batch_size, end)
 
     def _opened_for(self, sampling: Sampling) -> Source:
@@ -183,9 +191,11 @@ class _Pass:
         start: float,
         end: float,
         *,
-        with_previous: bool = False,
+        with_previous: bool,
+        stand_alone: bool,
     ) -> None:
         self.with_previous = with_previous
+        self._stand_alone = stand_alone
         self._source = source
         self._sampling = sampling
         self._start = start
@@ -253,10 +263,25 @@ class _Pass:
 
     def _seen(self, picture: Picture) -> Picture:
         self._detector.add(picture.seconds, picture.frame)
-        if self.with_previous and self._last is not None:
+        if self.with_previous and self._last is not None and self._follows(picture):
             picture = Picture(*picture[:3], previous=self._last.frame)
         self._last = picture
         return picture
+
+    def _follows(self, picture: Picture) -> bool:
+        """Whether nothing was passed over between the last picture and this one."""
+        last = self._last
+        assert last is not None
+        return not self._stand_alone or picture.seconds < last.end_seconds + last.duration_seconds
+
+    def _jump_ahead(self, wanted: float) -> None:
+        """Pass over what nobody asks for; the picture before the wanted one is asked for too."""
+        last = self._last
+        assert last is not None
+        if not self.with_previous:
+            self._source.jump(wanted, stand_alone=self._stand_alone)
+        elif self._stand_alone:
+            self._source.jump(wanted - _LEAD * last.duration_seconds, stand_alone=True)
 
     def _instants(self) -> Iterator[float] | None:
         """Return the wanted instants, or None where every picture is wanted."""
@@ -288,8 +313,7 @@ class _Pass:
                 if wanted == inf:
                     return
             held = picture
-            if not self.with_previous:
-                self._source.jump(wanted)
+            self._jump_ahead(wanted)
         # The grid of AtRate ends with the last picture; a named instant after it means that one.
         end = self._end if isinstance(self._sampling, AtSeconds) else self._known_end()
         is_due = wanted < end - SAME_INSTANT_SECONDS

@@ -15,6 +15,13 @@ from soravec.video.inputs import Input
 _NEAR = 32
 """Packets among which two of the same time are looked for: no codec reorders further."""
 
+_KEEP_ORDER_OF_SHOWING = {
+    "ogg": {"theora", "vp8", "dirac"},
+    "asf": {"vc1", "wmv3"},
+    "mxf": {"mpeg2video"},
+}
+"""Codecs whose times in these containers are those of showing; of all others, of decoding."""
+
 
 class Scan(NamedTuple):
     """What the packets of a file say."""
@@ -48,6 +55,18 @@ def index_is_ordered(stream: VideoStream) -> bool:
     entries = stream.index_entries
     stamps = (entries[number].timestamp for number in range(len(entries)))
     return all(before < after for before, after in pairwise(stamps))
+
+
+def stores_dts_only(stream: VideoStream, format_name: str) -> bool:
+    """Whether a container stores the order of decoding only.
+
+    With two B-frames in a row FFmpeg guesses their PTS wrong; the DTS under which a frame is handed
+    out is in order and evenly spaced.
+    """
+    codec = stream.codec_context.codec.canonical_name
+    if format_name in _KEEP_ORDER_OF_SHOWING:
+        return codec not in _KEEP_ORDER_OF_SHOWING[format_name]
+    return format_name == "avi"
 
 
 def _scanned(

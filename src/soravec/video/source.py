@@ -34,8 +34,11 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[Picture]:
         """Yield pictures whose times strictly ascend."""
 
-    def jump(self, seconds: float) -> None:
-        """Skip to a picture that is on show by `seconds`, if that spares decoding."""
+    def jump(self, seconds: float, *, stand_alone: bool = False) -> None:
+        """Skip to a picture that is on show by `seconds`, if that spares decoding.
+
+        `stand_alone` says that no picture leans on another, so that short ways pay too.
+        """
 
     def measured_end_seconds(self) -> float | None:
         """Return when the last picture ends, without decoding; None if nothing says."""

@@ -100,7 +100,7 @@ class FrameFiles:
             )
             self._bad = []
 
-    def jump(self, seconds: float) -> None:
+    def jump(self, seconds: float, *, stand_alone: bool = False) -> None:
         """Go on with the picture that is on show at `seconds`, if that lies ahead."""
         wanted = int(np.searchsorted(self._seconds[:-1], seconds + 1e-9, side="right")) - 1
         if not self._pending and wanted > self._next_number:

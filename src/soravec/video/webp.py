@@ -70,7 +70,7 @@ class AnimatedWebp:
         """Yield the pictures in order."""
         yield from chain([self.first], self._decoded)
 
-    def jump(self, seconds: float) -> None:
+    def jump(self, seconds: float, *, stand_alone: bool = False) -> None:
         """Pictures lean on those before them: none is passed over."""
 
     def measured_end_seconds(self) -> float | None:

@@ -1,0 +1,104 @@
+"""The reading in time: features of frames to vectors of segments."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soravec.errors import ModelError
+from soravec.runtime.engine import EngineName, Graph, open_graph
+from soravec.runtime.folder import ModelFolder
+from soravec.runtime.frames import features_of_segment, frames_of_segment
+from soravec.runtime.vectors import compose, normalise
+from soravec.types import FrameFeatures
+
+Float = NDArray[np.float32]
+
+BATCH_SEGMENTS = 32
+
+
+class TemporalModel:
+    """The projection and the temporal model of a model folder; loaded when it is first run.
+
+    Args:
+        folder: The model.
+        engine: What runs it, always in float32.
+        num_threads: Threads of one run; None means every core this process may use.
+    """
+
+    def __init__(self, folder: ModelFolder, *, engine: EngineName, num_threads: int | None) -> None:
+        self._folder = folder
+        self._config = folder.config
+        self._engine: EngineName = engine
+        self._num_threads = num_threads
+        self._graph: Graph | None = None
+
+    def segment_vectors(
+        self, features: FrameFeatures, bounds: NDArray[np.float64], *, still: bool
+    ) -> Float:
+        """Return the vectors (S, D) of segments; the model starts from zero at each.
+
+        Args:
+            features: Of the frames of one video.
+            bounds: (S, 2) seconds.
+            still: Whether frames are too far apart to tell of motion: that part is then zero.
+        """
+        members = [frames_of_segment(features.seconds, start, end) for start, end in bounds]
+        appearance, motion = [], []
+        for begin in range(0, len(members), BATCH_SEGMENTS):
+            looks, moves = self._read_segments(features, members[begin : begin + BATCH_SEGMENTS])
+            appearance.append(looks)
+            motion.append(moves)
+        moving = np.concatenate(motion)
+        moving[[still or len(frames) < 2 for frames in members]] = 0
+        weight = self._config.temporal.motion_weight
+        return compose(np.concatenate(appearance), moving, weight)
+
+    def _read_segments(
+        self, features: FrameFeatures, members: list[NDArray[np.int64]]
+    ) -> tuple[Float, Float]:
+        """Return appearance (S, A) and motion (S, M) of one batch of segments, unit length."""
+        longest = max(len(frames) for frames in members)
+        inputs = np.zeros((len(members), longest, self._config.cnn.feature_dim), np.float32)
+        elapsed = np.zeros((len(members), longest), np.float32)
+        mask = np.zeros((len(members), longest), np.float32)
+        for row, frames in enumerate(members):
+            values = features_of_segment(features.features, frames, self._config.cnn.parts)
+            inputs[row, : len(frames)] = values
+            elapsed[row, 1 : len(frames)] = np.diff(features.seconds[frames])
+            mask[row, : len(frames)] = 1
+        readings = self.run(inputs, elapsed, mask)
+        appearance = normalise((readings["appearance"] * mask[:, :, None]).sum(axis=1))
+        return appearance, readings["motion"]
+
+    def run(
+        self, features: Float, elapsed_seconds: Float, mask: Float, state: Float | None = None
+    ) -> dict[str, Float]:
+        """Return one run of projection and temporal model.
+
+        Args:
+            features: (B, T, C).
+            elapsed_seconds: (B, T) seconds since the previous frame, 0 at a segment's first.
+            mask: (B, T), 1 for a frame, 0 for padding, which stands at the end only.
+            state: (L, B, S) from an earlier run of a streaming model; None starts from zero.
+
+        Returns:
+            `appearance` (B, T, A) and `motion` (B, M); from a streaming model also `reading`
+            (B, T, M) and `new_state` (L, B, S).
+        """
+        temporal = self._config.temporal
+        if self._graph is None:
+            self._graph = open_graph(
+                self._folder.temporal_path,
+                engine=self._engine,
+                precision="float32",
+                num_threads=self._num_threads,
+            )
+        inputs = {"features": features, "elapsed_seconds": elapsed_seconds, "mask": mask}
+        if temporal.streaming:
+            width = temporal.hidden_dim * (2 if temporal.kind == "lstm" else 1)
+            zero = np.zeros((temporal.num_layers, len(features), width), np.float32)
+            inputs["state"] = zero if state is None else state
+        elif state is not None:
+            raise ModelError(
+                f"{self._config.name}: its {temporal.kind} reads whole segments, not a stream"
+            )
+        return self._graph.run(inputs)
