@@ -47,11 +47,20 @@ wheel: $(VENV)/dev ## Build the wheel into dist/
 pretrain: $(VENV)/dev ## Train sora-mini again (resumes): make pretrain PHOTOS=DIR TEACHERS=DIR
 	$(BIN)/python -m soravec.training.pretraining.pretrain --photos "$(PHOTOS)" --teachers "$(TEACHERS)" --out runs/sora-mini --resume
 
-bench: $(VENV)/bench tools ## Measure speed beside peers and the limit (an hour; on a quiet machine)
+bench: $(VENV)/bench tools ## Measure speed beside peers and the limit (two hours; on a quiet machine)
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed.py --only "h264, keyframes every 2 s" --uniform --ways soravec soravec-fast limit --out fast.json
+	rm -rf runs/bench
+	$(BIN)/soravec models build --cnn timm/resnet50 --random -o runs/bench/resnet50
+	$(BIN)/soravec models quantize runs/bench/resnet50 -o runs/bench/resnet50-int8
+	$(BIN)/python benchmarks/speed.py --only "480x360 h264, keyframes every 2 s" --repeats 3 --uniform --model runs/bench/resnet50-int8 --ways soravec-int8 soravec torchcodec pyav opencv limit --out resnet50.json
+	rm -r runs/bench
 	$(BIN)/python benchmarks/speed_search.py
 	$(BIN)/python benchmarks/speed_growth.py
+	$(BIN)/python benchmarks/speed_training.py
 	$(BIN)/python benchmarks/speed_start.py
+	test -z "$$SORAVEC_DATA" || $(BIN)/python benchmarks/shortcuts.py
+	$(BIN)/python benchmarks/performance.py
 
 lock: $(UV) ## Resolve the requirement files again
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --upgrade requirements/build.in -o requirements/build.txt

@@ -3,7 +3,7 @@
 Every measurement is a process of its own (`speed_run.py`); the ways take turns; medians and ratios
 are printed, and written to `benchmarks/results/speed.json` with machine, versions and date.
 
-    python benchmarks/speed.py [--corpus DIR] [--data DIR] [--model DIR] [--kinds 8] [--rounds 3]
+    python benchmarks/speed.py [--corpus DIR] [--data DIR] [--model DIR] [--only 1080p] [--rounds 3]
 """
 
 import argparse
@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -23,9 +24,10 @@ from speed_corpus import KINDS, drawn, real
 import soravec
 
 WAYS = ("soravec", "torchcodec", "pyav", "opencv", "limit")
+REAL = "240p h264, real clips"
 RESULTS = Path(__file__).parent / "results"
 CORES = len(os.sched_getaffinity(0))
-FILES_PER_CORE = {False: 1, True: 4}
+FILES_PER_CORE = {False: 1, True: 2}
 """How often each file is read under another name, per core: keyframes alone take little time."""
 
 
@@ -34,22 +36,34 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.corpus or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        corpus = {kind.name: drawn(kind, folder) for kind in KINDS[: arguments.kinds]}
-        if arguments.data is not None:
-            corpus["240p h264, real clips"] = real(arguments.data, folder)
-        rows = []
+        kinds = [kind for kind in KINDS if any(part in kind.name for part in arguments.only)]
+        if arguments.repeats:
+            kinds = [replace(kind, repeats=arguments.repeats) for kind in kinds]
+        corpus = {kind.name: drawn(kind, folder) for kind in kinds}
+        if arguments.data is not None and any(part in REAL for part in arguments.only):
+            corpus[REAL] = real(arguments.data, folder)
         for name, path in corpus.items():
             for keyframes in (False, True)[: 1 if arguments.uniform else 2]:
-                rows.append(measured(name, copies(path, keyframes), arguments, keyframes=keyframes))
-                show(rows[-1])
-                keep(rows, arguments)
+                row = measured(name, copies(path, keyframes), arguments, keyframes=keyframes)
+                show(row)
+                keep(row, RESULTS / arguments.out)
 
 
-def keep(rows, arguments):
-    """Write what was measured so far."""
+def keep(row, path):
+    """Write a row among those that were measured on this machine, in the place of an older one."""
+    facts = {"machine": machine(), "date": row["date"], "rows": []}
+    if path.exists():
+        before = json.loads(path.read_text())
+        if before["machine"] == facts["machine"]:
+            facts["rows"] = [one for one in before["rows"] if key_of(one) != key_of(row)]
+    order = [*(kind.name for kind in KINDS), REAL]
+    facts["rows"] = sorted([*facts["rows"], row], key=lambda one: order.index(one["corpus"]))
     RESULTS.mkdir(exist_ok=True)
-    facts = {"machine": machine(), "date": datetime.now(UTC).date().isoformat(), "rows": rows}
-    (RESULTS / arguments.out).write_text(json.dumps(facts, indent=1) + "\n")
+    path.write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def key_of(row):
+    return row["corpus"], row["sampling"], row["model"]
 
 
 def measured(name, files, arguments, *, keyframes):
@@ -60,6 +74,7 @@ def measured(name, files, arguments, *, keyframes):
         for way, times in seconds.items():
             times.append(run(way, files, arguments.model, keyframes=keyframes)["seconds"])
     return {
+        "date": datetime.now(UTC).date().isoformat(),
         "corpus": name,
         "model": Path(arguments.model).name,
         "sampling": "keyframes" if keyframes else "uniform",
@@ -83,9 +98,13 @@ def show(row):
     """Print one row: times real time, and how many times each of the others that is."""
     speeds = row["times_real_time"]
     ours = speeds["soravec"]
-    print(f"\n{row['corpus']}, {row['sampling']}: {row['video_seconds'] / 60:.0f} minutes of video")
+    minutes = row["video_seconds"] / 60
+    print(f"\n{row['corpus']}, {row['sampling']}: {minutes:.0f} minutes of video", flush=True)
     for way, speed in speeds.items():
-        print(f"  {way:<12}{speed:>8.0f} times real time   soravec/{way} {ours / speed:.2f}")
+        print(
+            f"  {way:<12}{speed:>8.0f} times real time   soravec/{way} {ours / speed:.2f}",
+            flush=True,
+        )
 
 
 def copies(path, keyframes):
@@ -124,7 +143,10 @@ def parse():
     parser.add_argument("--data", type=Path, default=Path(root) if root else None)
     parser.add_argument("--model", default="sora-mini")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--kinds", type=int, default=len(KINDS), help="only the first of them")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="kinds whose names hold one of these"
+    )
+    parser.add_argument("--repeats", type=int, help="how often what is drawn is repeated in a file")
     parser.add_argument("--uniform", action="store_true", help="do not read keyframes alone too")
     parser.add_argument("--ways", nargs="+", default=list(WAYS))
     parser.add_argument("--out", default="speed.json", help="name of the file of results")

@@ -40,7 +40,7 @@ class Kind:
 
 
 KINDS = (
-    Kind("480x360", "h264", 2, 60, 10),
+    Kind("480x360", "h264", 2, 60, 20),
     Kind("1080p", "h264", 2, 24, 8),
     Kind("240p", "h264", 2, 60, 10),
     Kind("480x360", "h264", 1, 60, 10),
@@ -53,7 +53,7 @@ KINDS = (
 
 def drawn(kind: Kind, folder: Path) -> Path:
     """Return the file of a kind, drawn unless it lies there."""
-    name = f"{kind.size}-{kind.codec}-{kind.keyframe_seconds:g}s"
+    name = f"{kind.size}-{kind.codec}-{kind.keyframe_seconds:g}s-{kind.seconds}s"
     once, path = folder / f"{name}-once.mp4", folder / f"{name}.mp4"
     if path.exists():
         return path

@@ -6,9 +6,9 @@ Prints one JSON object: seconds, from when everything is imported, loaded and wa
 feature; and how many frames were read. `speed.py` calls it.
 
 - soravec: `Library.add` into a new library, workers started within the time; soravec-int8: with the
-  INT8 CNN of the model folder.
-- torchcodec, pyav, opencv: what an engineer writes in an afternoon. One process; two threads for
-  decoding and for PyTorch in turn; frames at the same times, those before them too where the CNN
+  INT8 CNN of the model folder; soravec-fast: with `--fast-decode`.
+- torchcodec, pyav, opencv: what an engineer writes in an afternoon. One process; a thread per core
+  for decoding and for PyTorch in turn, in float32; frames at the same times, those before them too where the CNN
   reads differences, scaled while they are decoded where the library can; the same CNN in eager
   PyTorch, batches of 16.
 - limit: the same frames decoded, scaled and converted by plain PyAV in a process per core, plus the
@@ -34,7 +34,7 @@ from soravec.library.indexer import IndexOptions
 from soravec.runtime.engine import open_graph
 from soravec.runtime.frames import BATCH_FRAMES
 
-THREADS = 2
+THREADS = len(os.sched_getaffinity(0))
 
 
 def main():
@@ -44,6 +44,7 @@ def main():
     way = {
         "soravec": by_soravec,
         "soravec-int8": by_soravec,
+        "soravec-fast": by_soravec,
         "torchcodec": by_torchcodec,
         "pyav": by_pyav,
         "opencv": by_opencv,
@@ -62,9 +63,8 @@ def by_soravec(arguments, encoder):
     with tempfile.TemporaryDirectory() as folder:
         library = soravec.Library(Path(folder) / "speed.library")
         began = time.perf_counter()
-        report = library.add(
-            arguments.files, encoder=encoder, options=IndexOptions(sampling=sampling)
-        )
+        options = IndexOptions(sampling=sampling, fast_decode=arguments.way.endswith("fast"))
+        report = library.add(arguments.files, encoder=encoder, options=options)
         seconds = time.perf_counter() - began
         if report.failed or not report.indexed:
             raise SystemExit(f"{report.failures}")

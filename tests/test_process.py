@@ -28,6 +28,9 @@ def open_session(setup):
             time.sleep(60)
         if what == "print":
             print("a library that prints to stdout")
+        if what == "threads":
+            np.ones((600, 600)) @ np.ones((600, 600))
+            return Message({"threads": len(os.listdir("/proc/self/task"))})
         if what == "slow":
             for step in range(4):
                 time.sleep(0.2)
@@ -151,3 +154,11 @@ def alive(pid):
     import psutil
 
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_blas_starts_no_threads_in_a_child(child):
+    """There is a child per core already; two of them with two threads each took twice the time."""
+    assert (
+        run(child, ["threads"])[0].header["threads"] == 2
+    )  # the one that works, and the one that listens

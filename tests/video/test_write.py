@@ -53,3 +53,11 @@ def test_repeating_keeps_every_frame_and_its_time(read, tmp_path, numbered_video
     assert got.seconds == pytest.approx(np.arange(150) / 25)
     with pytest.raises(MissingVideo):
         repeat_video(tmp_path / "none.mp4", tmp_path / "again.mp4", 2)
+
+
+@pytest.mark.parametrize("codec", ["hevc", "vp9", "av1"])
+def test_repeating_copies_whatever_the_decoder_is_called(read, tmp_path, codec):
+    path = write_numbered(tmp_path / "once.mp4", 12, codec=codec)
+    repeat_video(path, tmp_path / "twice.mp4", 2)
+    assert probe(tmp_path / "twice.mp4").codec == codec
+    assert len(read(tmp_path / "twice.mp4", EveryFrame()).seconds) == 24

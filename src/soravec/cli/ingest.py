@@ -26,7 +26,7 @@ ModelOption = Annotated[str, typer.Option(help="A model's name, folder or hub id
 SamplingOption = Annotated[
     str,
     typer.Option(
-        help="uniform; keyframes: faster, no motion, cuts only approximate; auto: uniform for now."
+        help="uniform; keyframes: faster, no motion, cuts only approximate; auto: by the file."
     ),
 ]
 FastDecodeOption = Annotated[

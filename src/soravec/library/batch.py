@@ -42,7 +42,7 @@ def embed_files(
     Args:
         paths: Files, clips in tars, folders of frames, URLs.
         encoder: The model.
-        sampling: `uniform` or `keyframes`.
+        sampling: `uniform`, `keyframes` or `auto`.
         num_workers: Processes; None means one per core.
         fps: Frames per second of folders of frames; None for what they state, else 25.
         fast_decode: Leave out the decoder's smoothing over the edges of blocks.

@@ -295,6 +295,16 @@ class Catalogue:
         rows = self.rows(sql, (video_key, space_id))
         return [SegmentRow(video_key, o, start, end, bool(a)) for o, start, end, a in rows]
 
+    def segment(self, video_key: int, ordinal: int, space_id: str) -> SegmentRow | None:
+        """Return one segment of a video, or None where there is none of that number."""
+        sql = (
+            "SELECT start_seconds, end_seconds, approximate FROM segments"
+            " WHERE video_key = ? AND space_id = ? AND ordinal = ?"
+        )
+        for start, end, approximate in self.rows(sql, (video_key, space_id, ordinal)):
+            return SegmentRow(video_key, ordinal, start, end, bool(approximate))
+        return None
+
     def mark_indexed(self, space_id: str, keys: Iterable[int], vectors_version: int) -> None:
         """Note that the vectors of some videos are in the index, which is now at a version."""
         self._db.executemany(

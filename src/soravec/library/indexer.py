@@ -93,7 +93,7 @@ class IndexOptions:
     """How to index."""
 
     sampling: Sampling = "uniform"
-    """`uniform`, or `keyframes`: faster, without motion, cuts only approximate."""
+    """`uniform`; `keyframes`: faster, without motion, cuts only approximate; or `auto`."""
     fast_decode: bool = False
     """Leave out the decoder's smoothing of blocks: faster, nearly the same vectors."""
     num_workers: int | None = None
@@ -201,8 +201,11 @@ class Indexer:
                     self._settle(outcome)
             for gone in sorted(known - {str(path) for path in paths}):
                 self._remove(gone)
-        finally:
-            self._index.flush()
+        except BaseException:
+            if self._index.is_checked:  # else the catalogue knows what is missing
+                self._index.flush()
+            raise
+        self._index.flush()
         self._index.optimise()
         return self._report
 
@@ -244,6 +247,7 @@ class Indexer:
     def _note_progress(self, job: _Job, header: Mapping[str, Any]) -> None:
         if header.get("stage") == "words":
             self._at_words.add(job.video_id)
+        self._index.check_when_open()
         self._on_progress(str(job.stamp.path), float(header["done_seconds"]))
 
     def _deadline(self, progress: Mapping[str, Any]) -> float:

@@ -24,8 +24,8 @@ ANN_REFRESH_SHARE = 0.2
 """The index is extended when this share of the rows is not in it."""
 NUM_PROBES = 20
 """Partitions that are always looked into; more follow where a filter leaves too few rows."""
-REFINE_FACTOR = 10
-"""Candidates per wanted row whose exact score is computed."""
+REFINE_FACTOR = 5
+"""Candidates per wanted row whose exact score is computed: eight bits tell most of them apart."""
 SCAN_MAX_ROWS = 20_000
 """A filter that leaves fewer rows is answered by an exact scan of them."""
 
@@ -59,6 +59,7 @@ class LanceStore:
             ]
         )
         self._dim = dim
+        self._indexed: tuple[int, bool] | None = None  # at a version, whether there is an index
         try:
             self._table: Any = lancedb.connect(folder).create_table(
                 f"space_{space_id}", schema=self._schema, exist_ok=True
@@ -147,7 +148,11 @@ class LanceStore:
         self._guard(self._table.optimize, cleanup_older_than=timedelta(minutes=10))
 
     def _has_index(self) -> bool:
-        return any(index.name == "vector_idx" for index in self._table.list_indices())
+        version = self.version()
+        if self._indexed is None or self._indexed[0] != version:
+            names = [index.name for index in self._table.list_indices()]
+            self._indexed = version, "vector_idx" in names
+        return self._indexed[1]
 
     def _rows(self, table: Any) -> VectorRows:  # noqa: ANN401  # an Arrow table
         if table is None:
@@ -178,12 +183,13 @@ def import_lancedb() -> Any:  # noqa: ANN401  # a module without type informatio
     of a web service, whose hundreds of calls take a second to describe and are never made.
     """
     has_ipv6, socket.has_ipv6 = socket.has_ipv6, False
-    sys.meta_path.insert(0, _NeverCalled)
+    # A new list each time: another thread may be going through the old one.
+    sys.meta_path = [_NeverCalled, *sys.meta_path]
     try:
         import lancedb
     finally:
         socket.has_ipv6 = has_ipv6
-        sys.meta_path.remove(_NeverCalled)
+        sys.meta_path = [finder for finder in sys.meta_path if finder is not _NeverCalled]
     return lancedb
 
 

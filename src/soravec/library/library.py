@@ -3,10 +3,9 @@
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from soravec.errors import LibraryBusy, LibraryError, ModelError, QueryError
@@ -25,6 +24,7 @@ from soravec.library.search import (
     segment_query,
     without_repeats,
 )
+from soravec.library.store import VectorStore
 from soravec.library.tags import classes_asked, search_tags, tag_head
 from soravec.library.vectors import VectorIndex
 from soravec.runtime.encoder import Encoder, load
@@ -122,8 +122,8 @@ class Library:
         with self._writing(), ThreadPoolExecutor(max_workers=1) as aside:
             self._adopt(encoder)
             # LanceDB takes a second to start: the workers start meanwhile.
-            opening = aside.submit(self._store, self.space())
-            index = VectorIndex(self.catalogue, self.files, opening.result, encoder)
+            opening: Future[VectorStore] = aside.submit(self._store, self.space())
+            index = VectorIndex(self.catalogue, self.files, opening, encoder)
             with index_progress(videos, visible=progress) as bar:
 
                 def tell(result: FileResult) -> None:
@@ -326,10 +326,12 @@ class Library:
         with self._writing():
             for space in self.catalogue.spaces():
                 store = self._store(space)
+                was_true = store.version() == space.vectors_version
                 store.remove([key])
                 store.optimise()
-                with self.catalogue.transaction():
-                    self.catalogue.mark_indexed(space.space_id, [], store.version())
+                if was_true:  # else the next run sees that something is amiss
+                    with self.catalogue.transaction():
+                        self.catalogue.mark_indexed(space.space_id, [], store.version())
             with self.catalogue.transaction():
                 self.catalogue.forget(key)
             self.files.forget(video_id)
@@ -389,8 +391,8 @@ class Library:
         return LanceStore(self.path / "vectors", space.space_id, space.dim)
 
     def _index(self, space: Space) -> VectorIndex:
-        open_store = partial(self._store, space)
-        return VectorIndex(self.catalogue, self.files, open_store, self._encoder_of(space))
+        store = _opened(self._store(space))
+        return VectorIndex(self.catalogue, self.files, store, self._encoder_of(space))
 
     def _mend_if_free(self, space: Space, store: LanceStore) -> None:
         """Repair what a killed writer left behind, unless a writer is at it right now."""
@@ -403,7 +405,7 @@ class Library:
             return
         try:
             with self._writing():
-                VectorIndex(self.catalogue, self.files, lambda: store, self.encoder()).mend()
+                VectorIndex(self.catalogue, self.files, _opened(store), self.encoder()).mend()
         except LibraryBusy:
             return
 
@@ -442,3 +444,10 @@ class Library:
         finally:
             self._lock_depth = 0
             lock.close()
+
+
+def _opened(store: VectorStore) -> "Future[VectorStore]":
+    """Return a store that is open already, for those who would wait for it."""
+    opening: Future[VectorStore] = Future()
+    opening.set_result(store)
+    return opening

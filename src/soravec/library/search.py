@@ -11,14 +11,15 @@ from soravec.errors import QueryError, SpaceMismatch
 from soravec.library.catalogue import Catalogue, SegmentRow, Space
 from soravec.library.filters import Filter, allowed_videos
 from soravec.library.moments import OVERLAP_SHARE, Match, Moment, find_moments
-from soravec.library.store import VectorStore
+from soravec.library.store import VectorRows, VectorStore
 from soravec.library.words import find_words
 from soravec.runtime.vectors import likeness, split
 from soravec.types import Embedding, Hit
 
-CANDIDATES_PER_HIT = 10
+CANDIDATES_PER_HIT, MIN_CANDIDATES = 10, 50
 """Segments fetched per wanted hit, so that merging and suppression leave enough."""
-MIN_CANDIDATES = 50
+LONE_CANDIDATES_PER_HIT, LONE_MIN_CANDIDATES = 4, 30
+"""For a query of one segment, whose candidates answer by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +173,10 @@ def _matches(
     weight: float,
 ) -> list[Match]:
     """Return every candidate segment with its exact score, for every segment of the query."""
-    wanted = max(MIN_CANDIDATES, CANDIDATES_PER_HIT * k)
-    spans: dict[int, list[SegmentRow]] = {}
+    spans: dict[tuple[int, int], SegmentRow | None] = {}
     matches = []
     for index, vector in enumerate(query.vectors):
-        rows = store.search(_reweighted(vector, space, weight), wanted, video_keys=allowed)
+        rows = _candidates(store, space, query, vector, k=k, allowed=allowed, weight=weight)
         score, appearance, motion = likeness(
             vector[None],
             rows.vectors,
@@ -186,11 +186,11 @@ def _matches(
         for row, (key, ordinal) in enumerate(
             zip(rows.video_keys.tolist(), rows.ordinals.tolist(), strict=True)
         ):
-            if key not in spans:
-                spans[key] = catalogue.segments_of(key, space.space_id)
-            if (key, ordinal) == query.without or ordinal >= len(spans[key]):
+            if (key, ordinal) not in spans:
+                spans[key, ordinal] = catalogue.segment(key, ordinal, space.space_id)
+            span = spans[key, ordinal]
+            if (key, ordinal) == query.without or span is None:
                 continue
-            span = spans[key][ordinal]
             matches.append(
                 Match(
                     query_index=index,
@@ -206,6 +206,33 @@ def _matches(
                 )
             )
     return matches
+
+
+def _candidates(
+    store: VectorStore,
+    space: Space,
+    query: VectorQuery,
+    vector: NDArray[np.float32],
+    *,
+    k: int,
+    allowed: list[int] | None,
+    weight: float,
+) -> VectorRows:
+    """Return the rows that may answer one segment of the query.
+
+    They come by their inner product with the query. That is the score of a moving segment, and of
+    every segment where the query is still; of a still segment it is less than its score.
+    """
+    reweighted = _reweighted(vector, space, weight)
+    many = max(MIN_CANDIDATES, CANDIDATES_PER_HIT * k)
+    if len(query.vectors) == 1:
+        few = max(LONE_MIN_CANDIDATES, LONE_CANDIDATES_PER_HIT * k)
+        rows = store.search(reweighted, few, video_keys=allowed)
+        in_order = not reweighted[space.appearance_dim :].any()
+        moving = rows.vectors[:, space.appearance_dim :].any(axis=1)
+        if in_order or len(rows) < few or moving.all():
+            return rows
+    return store.search(reweighted, many, video_keys=allowed)
 
 
 def _reweighted(vector: NDArray[np.float32], space: Space, weight: float) -> NDArray[np.float32]:

@@ -6,8 +6,8 @@ much, after a kill or a power loss, is mended from the feature files.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class VectorIndex:
     Args:
         catalogue: The truth.
         files: What vectors are rebuilt from.
-        open_store: Gives the index; called when it is needed.
+        opening: Gives the index, when it is open.
         encoder: The model of the space; used only to rebuild.
     """
 
@@ -38,22 +38,22 @@ class VectorIndex:
         self,
         catalogue: Catalogue,
         files: FeatureFiles,
-        open_store: Callable[[], VectorStore],
+        opening: "Future[VectorStore]",
         encoder: Encoder,
     ) -> None:
         self._catalogue = catalogue
         self._files = files
-        self._open_store = open_store
+        self._opening = opening
         self._encoder = encoder
         self._space_id = encoder.space_id
         self._pending: dict[int, VectorRows] = {}
         self._flushed = time.monotonic()
         self._changed = False
-        self._was_checked = False
+        self._is_checked = self._is_mending = False
 
-    @cached_property
+    @property
     def _store(self) -> VectorStore:
-        return self._open_store()
+        return self._opening.result()
 
     def put(self, key: int, embedding: Embedding) -> None:
         """Record the segments of a video; inside a transaction of the catalogue."""
@@ -70,6 +70,7 @@ class VectorIndex:
 
     def flush_when_due(self) -> None:
         """Flush when enough has gathered."""
+        self.check_when_open()
         rows = sum(len(rows) for rows in self._pending.values())
         if rows >= FLUSH_ROWS or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
@@ -122,27 +123,51 @@ class VectorIndex:
         missing = set(self._missing()) - self._pending.keys()
         return [(self._store.version(),)] == rows and not missing
 
+    def check_when_open(self) -> None:
+        """Mend what an earlier run left behind, if the index is open and that is not done yet.
+
+        Raises:
+            LibraryError: The index cannot be opened, or not be mended.
+        """
+        if self._opening.done():
+            self._check()
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether it is known to hold what earlier runs acknowledged."""
+        return self._is_checked
+
     def _check(self) -> None:
-        """Mend what an earlier run left behind, once, before anything is changed."""
-        if not self._was_checked and not self.is_true():
+        if self._is_checked or self._is_mending:
+            return
+        if not self.is_true():
             self.mend()
-        self._was_checked = True
+        self._is_checked = True
 
     def mend(self) -> int:
-        """Bring the index back to what the catalogue says; return how many videos it changed."""
-        self._was_checked = True
+        """Bring the index back to what the catalogue says; return how many videos it changed.
+
+        What it has not come to when it is interrupted, the catalogue knows to be missing.
+        """
         counts = self._store.counts()
         expected = self._expected()
         extra = [key for key in counts if key not in expected]
         wrong = {key for key, count in expected.items() if counts.get(key) != count}
         wrong.update(self._missing())
         wrong -= self._pending.keys()  # on their way
-        if extra:
-            self._store.remove(extra)
-        if wrong:
-            logger.info("mending the index: %d videos", len(wrong))
-            self.rebuild(sorted(wrong))
+        with self._catalogue.transaction():
+            self._catalogue.mark_pending(self._space_id, wrong)
+        self._is_mending = True
+        try:
+            if extra:
+                self._store.remove(extra)
+            if wrong:
+                logger.info("mending the index: %d videos", len(wrong))
+                self.rebuild(sorted(wrong))
+        finally:
+            self._is_mending = False
         self._mark([])
+        self._is_checked = True
         return len(extra) + len(wrong)
 
     def optimise(self) -> None:

@@ -316,7 +316,9 @@ class Encoder:
                 feature_id=self.feature_id,
                 recipe=self._recipe(choice, fast_decode=fast_decode),
             )
-        return self._with_missing_middles(reader, result) if is_uniform else result
+        if not is_uniform:
+            return result
+        return self._with_missing_middles(reader, result, stand_alone=choice.stand_alone)
 
     def features(self, frames: Frames) -> NDArray[np.float16]:
         """Return the features (T, C) float16 of frames that have the model's input size.
@@ -379,7 +381,7 @@ class Encoder:
             return self._cnn.run(inputs)["features"].astype(np.float16)
 
     def _with_missing_middles(
-        self, reader: Callable[[], VideoReader], features: FrameFeatures
+        self, reader: Callable[[], VideoReader], features: FrameFeatures, *, stand_alone: bool
     ) -> FrameFeatures:
         """Add the middle frame of every segment in which the sampling rate has none."""
         bounds = plan_segments(features.shots, self.config.sampling.segment_seconds)
@@ -397,6 +399,7 @@ class Encoder:
                 size=size,
                 fit=self.config.cnn.fit,
                 with_previous=self.reads_differences,
+                stand_alone=stand_alone,
             )
             batches = list(stream)
         extra = [(self.features(b), b.seconds) for b in batches]

@@ -28,7 +28,7 @@ def choose_sampling(place: Place, asked: Sampling) -> Choice:
 
     - Every picture is a keyframe (Motion JPEG, ProRes, DV): those at the model's rate, and those
       just before them where the CNN reads differences, each decoded alone.
-    - Keyframes lie at most KEYFRAMES_SUIT_SECONDS apart: they alone.
+    - There are several keyframes, at most KEYFRAMES_SUIT_SECONDS apart: they alone.
     - Else, or where nothing says: everything is decoded, which is what `uniform` does.
 
     Raises:
@@ -42,7 +42,7 @@ def choose_sampling(place: Place, asked: Sampling) -> Choice:
     spacing = keyframe_spacing(place)
     if spacing.stand_alone:
         return Choice("uniform", stand_alone=True, reason="every picture stands alone")
-    if spacing.widest_seconds <= KEYFRAMES_SUIT_SECONDS:
+    if spacing.num_keyframes > 1 and spacing.widest_seconds <= KEYFRAMES_SUIT_SECONDS:
         apart = f"keyframes are at most {spacing.widest_seconds:.2g} s apart"
         return Choice("keyframes", stand_alone=False, reason=apart)
     if spacing.widest_seconds == float("inf"):

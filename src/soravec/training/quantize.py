@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,7 +21,14 @@ from soravec.errors import MissingExtra, ModelError
 from soravec.runtime.config import CnnConfig, write_config
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import import_openvino
-from soravec.runtime.folder import CONFIG_FILE, INT8_FILE, file_sha256, find_model, open_folder
+from soravec.runtime.folder import (
+    CNN_FILE,
+    CONFIG_FILE,
+    INT8_FILE,
+    file_sha256,
+    find_model,
+    open_folder,
+)
 from soravec.runtime.frames import BATCH_FRAMES
 from soravec.types import Frames
 
@@ -43,27 +52,32 @@ def quantize_model(name: str | Path, out: Path) -> float:
         ModelError: `out` exists, or the CNN does not bear eight bits: nothing is written.
         MissingExtra: NNCF is not installed.
     """
+    nncf = _nncf()
     folder = find_model(name)
     if out.exists():
         raise ModelError(f"{out}: exists already. Name a new folder.")
     cnn = folder.config.cnn
     clips = list(_clips(cnn, CALIBRATION_CLIPS + CHECK_CLIPS))
-    aside = out.with_name(f"{out.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        shutil.copytree(folder.path, aside)
-        _quantize(aside / "cnn.onnx", clips[:CALIBRATION_CLIPS], aside / INT8_FILE, cnn)
-        files = {**folder.config.files, INT8_FILE: file_sha256(aside / INT8_FILE) or ""}
-        write_config(replace(folder.config, files=files), aside / CONFIG_FILE)
-        cosine = _agreement(aside, clips[CALIBRATION_CLIPS:])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
+        made = Path(shutil.copytree(folder.path, Path(temporary) / out.name))
+        inputs = [_inputs(clip, cnn) for clip in clips[:CALIBRATION_CLIPS]]
+        quantized = nncf.quantize(
+            onnx.load(made / CNN_FILE),
+            nncf.Dataset(inputs),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(inputs),
+        )
+        onnx.save(quantized, made / INT8_FILE)
+        files = {**folder.config.files, INT8_FILE: file_sha256(made / INT8_FILE) or ""}
+        write_config(replace(folder.config, files=files), made / CONFIG_FILE)
+        cosine = _agreement(made, clips[CALIBRATION_CLIPS:])
         if cosine < LEAST_COSINE:
             raise ModelError(
                 f"{name}: its CNN does not bear eight bits: the cosine of its features with those"
                 f" in float32 is {cosine:.3f}, and {LEAST_COSINE} is asked. Nothing was written."
             )
-        aside.rename(out)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        made.rename(out)
     return cosine
 
 
@@ -82,7 +96,7 @@ def _clips(cnn: CnnConfig, count: int) -> Iterator[Frames]:
         yield Frames(images[1:], np.arange(BATCH_FRAMES) / 2, images[:-1])
 
 
-def _quantize(path: Path, clips: list[Frames], out: Path, cnn: CnnConfig) -> None:
+def _nncf() -> Any:  # noqa: ANN401  # a module without type information
     import_openvino()  # first: NNCF would load its telemetry
     try:
         import nncf
@@ -90,14 +104,7 @@ def _quantize(path: Path, clips: list[Frames], out: Path, cnn: CnnConfig) -> Non
         raise MissingExtra(
             "INT8 needs the extra 'train'. Install it: pip install \"soravec[train]\""
         ) from error
-    inputs = [_inputs(clip, cnn) for clip in clips]
-    quantized = nncf.quantize(
-        onnx.load(path),
-        nncf.Dataset(inputs),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(inputs),
-    )
-    onnx.save(quantized, out)
+    return nncf
 
 
 def _inputs(clip: Frames, cnn: CnnConfig) -> dict[str, NDArray[np.uint8]]:

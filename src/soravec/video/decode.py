@@ -115,6 +115,7 @@ class PictureSource:
         self._keyframe_gap: float | None = None
         self._last_keyframe: float | None = None
         self._shortest_jump = MIN_JUMP_SECONDS
+        self._shortest_jump_alone = MIN_JUMP_ALONE_SECONDS
         self._scanned: Scan | None = None
         self._counts_frames = False
         self._key_stamps: set[int] = set()
@@ -155,14 +156,22 @@ class PictureSource:
             yield picture
         self._summarise()
 
-    def jump(self, seconds: float, *, stand_alone: bool = False) -> None:
-        """Skip to the last keyframe that is on show by `seconds`, if that spares decoding."""
+    def jump(self, seconds: float, *, stand_alone: bool = False) -> bool:
+        """Skip to the last keyframe that is on show by `seconds`, if that spares decoding.
+
+        Where pictures stand alone, to the one before it, so that both are given.
+
+        Returns:
+            Whether any picture was passed over.
+        """
         seconds += SAME_INSTANT_SECONDS
-        shortest = MIN_JUMP_ALONE_SECONDS if stand_alone else self._shortest_jump
-        if stand_alone and not self._has_index():
-            return  # to seek by guessing takes longer than to decode
+        if stand_alone:
+            if not self._has_index():
+                return False  # to seek by guessing takes longer than to decode
+            seconds = self._before(seconds)
+        shortest = self._shortest_jump_alone if stand_alone else self._shortest_jump
         if self._pending or not self._pays(seconds, shortest):
-            return
+            return False
         position = self._last_seconds
         for back in (0.0, 2.0, 10.0):
             landed = self._seek(seconds - back)
@@ -171,12 +180,22 @@ class PictureSource:
         else:
             landed = self._restart()
         if landed is None:
-            return
+            return False
+        self._pending.append(landed)
         if position is not None and landed.seconds <= position:
             self._shortest_jump *= 2
-        else:
-            self.jumped = self.jumped or position is not None
-        self._pending.append(landed)
+            self._shortest_jump_alone *= 2
+            return False
+        self.jumped = self.jumped or position is not None
+        return True
+
+    def _before(self, seconds: float) -> float:
+        """Return when the picture before the one on show begins, by the index."""
+        entries = self._stream.index_entries
+        found = entries.search_timestamp(int(seconds / self._time_base))
+        if found < 1:
+            return seconds
+        return entries[found - 1].timestamp * self._time_base + SAME_INSTANT_SECONDS
 
     def measured_end_seconds(self) -> float | None:
         """Return when the last packet of the file ends, without decoding; None if nothing says.

@@ -20,9 +20,6 @@ from soravec.video.sampling import AtRate, AtSeconds, Keyframes, Sampling, Unifo
 from soravec.video.shots import CutDetector, shots_between
 from soravec.video.source import Place, Source, find_place, open_source
 
-_LEAD = 1.5
-"""Pictures before the wanted instant that are decoded where each stands alone."""
-
 
 class VideoReader:
     """One open video file; use it in a `with` statement, and read one sampling at a time.
@@ -196,6 +193,7 @@ class _Pass:
     ) -> None:
         self.with_previous = with_previous
         self._stand_alone = stand_alone
+        self._just_jumped = False
         self._source = source
         self._sampling = sampling
         self._start = start
@@ -263,25 +261,16 @@ class _Pass:
 
     def _seen(self, picture: Picture) -> Picture:
         self._detector.add(picture.seconds, picture.frame)
-        if self.with_previous and self._last is not None and self._follows(picture):
+        if self.with_previous and self._last is not None and not self._just_jumped:
             picture = Picture(*picture[:3], previous=self._last.frame)
+        self._just_jumped = False
         self._last = picture
         return picture
 
-    def _follows(self, picture: Picture) -> bool:
-        """Whether nothing was passed over between the last picture and this one."""
-        last = self._last
-        assert last is not None
-        return not self._stand_alone or picture.seconds < last.end_seconds + last.duration_seconds
-
     def _jump_ahead(self, wanted: float) -> None:
-        """Pass over what nobody asks for; the picture before the wanted one is asked for too."""
-        last = self._last
-        assert last is not None
-        if not self.with_previous:
-            self._source.jump(wanted, stand_alone=self._stand_alone)
-        elif self._stand_alone:
-            self._source.jump(wanted - _LEAD * last.duration_seconds, stand_alone=True)
+        """Pass over what nobody asks for; the picture before the wanted one may be asked for."""
+        if self._stand_alone or not self.with_previous:
+            self._just_jumped = self._source.jump(wanted, stand_alone=self._stand_alone)
 
     def _instants(self) -> Iterator[float] | None:
         """Return the wanted instants, or None where every picture is wanted."""

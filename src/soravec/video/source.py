@@ -34,10 +34,14 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[Picture]:
         """Yield pictures whose times strictly ascend."""
 
-    def jump(self, seconds: float, *, stand_alone: bool = False) -> None:
+    def jump(self, seconds: float, *, stand_alone: bool = False) -> bool:
         """Skip to a picture that is on show by `seconds`, if that spares decoding.
 
-        `stand_alone` says that no picture leans on another, so that short ways pay too.
+        `stand_alone` says that no picture leans on another: short ways pay too, and the picture
+        before it is given as well.
+
+        Returns:
+            Whether any picture was passed over.
         """
 
     def measured_end_seconds(self) -> float | None:

@@ -100,12 +100,16 @@ class FrameFiles:
             )
             self._bad = []
 
-    def jump(self, seconds: float, *, stand_alone: bool = False) -> None:
+    def jump(self, seconds: float, *, stand_alone: bool = False) -> bool:
         """Go on with the picture that is on show at `seconds`, if that lies ahead."""
         wanted = int(np.searchsorted(self._seconds[:-1], seconds + 1e-9, side="right")) - 1
-        if not self._pending and wanted > self._next_number:
-            self._next_number = wanted
-            self.jumped = True
+        if stand_alone:
+            wanted -= 1  # the one before is asked for too
+        if self._pending or wanted <= self._next_number:
+            return False
+        self._next_number = wanted
+        self.jumped = True
+        return True
 
     def measured_end_seconds(self) -> float | None:
         """Return when the last picture ends."""

@@ -70,8 +70,9 @@ class AnimatedWebp:
         """Yield the pictures in order."""
         yield from chain([self.first], self._decoded)
 
-    def jump(self, seconds: float, *, stand_alone: bool = False) -> None:
+    def jump(self, seconds: float, *, stand_alone: bool = False) -> bool:
         """Pictures lean on those before them: none is passed over."""
+        return False
 
     def measured_end_seconds(self) -> float | None:
         """Return when the last picture ends."""

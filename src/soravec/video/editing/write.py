@@ -106,7 +106,7 @@ def repeat_video(path: str | Path, out: str | Path, times: int) -> None:
             opened = open_video(path)
             with opened.container, translated(path):
                 if copy is None:
-                    copy = target.add_stream_from_template(opened.stream)
+                    copy = target.add_stream_from_template(opened.stream, opaque=True)
                 offset = _append(opened.container, opened.stream, target, copy, offset)
 
 
