@@ -5,6 +5,7 @@ Nothing is measured here: `make bench` runs the scripts that write those files, 
     python benchmarks/performance.py
 """
 
+import argparse
 import json
 from pathlib import Path
 from statistics import median
@@ -54,6 +55,7 @@ for keyframes alone two per core.
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     found = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
     IMAGES.mkdir(exist_ok=True)
     parts = [HEAD]

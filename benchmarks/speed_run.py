@@ -8,9 +8,9 @@ feature; and how many frames were read. `speed.py` calls it.
 - soravec: `Library.add` into a new library, workers started within the time; soravec-int8: with the
   INT8 CNN of the model folder; soravec-fast: with `--fast-decode`.
 - torchcodec, pyav, opencv: what an engineer writes in an afternoon. One process; a thread per core
-  for decoding and for PyTorch in turn, in float32; frames at the same times, those before them too where the CNN
-  reads differences, scaled while they are decoded where the library can; the same CNN in eager
-  PyTorch, batches of 16.
+  for decoding and for PyTorch in turn, in float32; frames at the same times, those before them too
+  where the CNN reads differences, scaled while they are decoded where the library can; the same CNN
+  in eager PyTorch, batches of 16.
 - limit: the same frames decoded, scaled and converted by plain PyAV in a process per core, plus the
   same batches through the engine in a process per core; nothing else.
 """
