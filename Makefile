@@ -60,6 +60,7 @@ bench: $(VENV)/bench tools ## Measure speed beside peers and the limit (two hour
 	$(BIN)/python benchmarks/speed_training.py
 	$(BIN)/python benchmarks/speed_start.py
 	test -z "$$SORAVEC_DATA" || $(BIN)/python benchmarks/shortcuts.py
+	test -z "$$SORAVEC_DATA" || $(BIN)/python benchmarks/eight_bits.py
 	$(BIN)/python benchmarks/performance.py
 
 lock: $(UV) ## Resolve the requirement files again

@@ -15,6 +15,8 @@ import torch
 from openvino import opset13 as ops
 from torchvision.models import squeezenet1_1
 
+from soravec.training.quantize import quantized
+
 BATCH = 16
 SIZE = 224
 SQUEEZENET = "squeezenet_v1.1_imagenet_notop.h5"
@@ -37,16 +39,18 @@ def main():
         print(f"{name:<14} {features.shape[1]:>5} features  {rate:6.0f} pictures/s")
 
 
-def network(name, weights, *, num_threads=None):
+def network(name, weights, *, num_threads=None, calibration=None):
     """Return what turns pictures (N, 224, 224, 3) uint8 RGB into features (N, C) float16.
 
     The last feature map is averaged over the picture, all computed in bfloat16 where the processor
-    can, as Soravec's own CNN.
+    can, as Soravec's own CNN; or in INT8, calibrated on batches of pictures.
     """
     if name == "squeezenet":
         model = _squeezenet(weights / SQUEEZENET)
     else:
         model = _tflite(weights / TFLITE[name])
+    if calibration is not None:
+        model = quantized(model, calibration)
     settings = {"INFERENCE_PRECISION_HINT": "bf16"}
     if num_threads is not None:
         settings["INFERENCE_NUM_THREADS"] = num_threads

@@ -49,7 +49,7 @@ decoded, scaled and converted by plain PyAV, a process per core, plus the same b
 engine, a process per core, and nothing else.
 
 Files are drawn, 25 frames/s, a scene of 6 s after the other under a moving camera; one file per core,
-for keyframes alone two per core.
+for keyframes alone four per core.
 
 """
 
@@ -62,6 +62,7 @@ def main():
     sections = {
         "speed": indexing,
         "resnet50": larger,
+        "eight_bits": eight_bits,
         "fast": fast,
         "shortcuts": shortcuts,
         "search": searching,
@@ -132,6 +133,23 @@ def larger(facts):
         line(way, f"{speed:.1f}", f"{speed / base:.1f}x")
         for way, speed in sorted(speeds.items(), key=lambda item: -item[1])
     ]
+    return "\n".join(lines) + "\n\n"
+
+
+def eight_bits(facts):
+    """Return the section on what INT8 costs."""
+    lines = [
+        "What INT8 costs CNNs that have learnt ImageNet, calibrated on generated video in the same"
+        " way (`benchmarks/eight_bits.py`; mAP on the 200 clips of `actions`; one thread):\n",
+        measured_on(facts),
+        table_head("", "mAP, bfloat16", "INT8", "lost", "pictures/s", "INT8"),
+    ]
+    for row in facts["rows"]:
+        precision = (f"{value:.3f}" for value in row["precision"])
+        rates = (f"{rate:.0f}" for rate in row["pictures_per_second"])
+        lines.append(
+            line(row["name"], *precision, "{:.3f} [{:.3f}, {:.3f}]".format(*row["lost"]), *rates)
+        )
     return "\n".join(lines) + "\n\n"
 
 

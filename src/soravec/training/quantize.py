@@ -5,7 +5,7 @@ scales from what generated frames make of them. Whether a CNN bears it is measur
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,23 +52,17 @@ def quantize_model(name: str | Path, out: Path) -> float:
         ModelError: `out` exists, or the CNN does not bear eight bits: nothing is written.
         MissingExtra: NNCF is not installed.
     """
-    nncf = _nncf()
+    _nncf()  # before anything else is done
     folder = find_model(name)
     if out.exists():
         raise ModelError(f"{out}: exists already. Name a new folder.")
     cnn = folder.config.cnn
-    clips = list(_clips(cnn, CALIBRATION_CLIPS + CHECK_CLIPS))
+    clips = list(generated_clips(cnn.width, cnn.height, CALIBRATION_CLIPS + CHECK_CLIPS))
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
         made = Path(shutil.copytree(folder.path, Path(temporary) / out.name))
         inputs = [_inputs(clip, cnn) for clip in clips[:CALIBRATION_CLIPS]]
-        quantized = nncf.quantize(
-            onnx.load(made / CNN_FILE),
-            nncf.Dataset(inputs),
-            preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(inputs),
-        )
-        onnx.save(quantized, made / INT8_FILE)
+        onnx.save(quantized(onnx.load(made / CNN_FILE), inputs), made / INT8_FILE)
         files = {**folder.config.files, INT8_FILE: file_sha256(made / INT8_FILE) or ""}
         write_config(replace(folder.config, files=files), made / CONFIG_FILE)
         cosine = _agreement(made, clips[CALIBRATION_CLIPS:])
@@ -81,15 +75,34 @@ def quantize_model(name: str | Path, out: Path) -> float:
     return cosine
 
 
-def _clips(cnn: CnnConfig, count: int) -> Iterator[Frames]:
-    """Yield generated frames of the CNN's size, each with the one before it."""
+def quantized(graph: Any, inputs: Sequence[Any]) -> Any:  # noqa: ANN401  # NNCF knows their kinds
+    """Return a graph of ONNX or OpenVINO with its convolutions in eight bits.
+
+    Args:
+        graph: The graph.
+        inputs: What it takes, one per call: scales come from what it makes of these.
+
+    Raises:
+        MissingExtra: NNCF is not installed.
+    """
+    nncf = _nncf()
+    return nncf.quantize(
+        graph,
+        nncf.Dataset(inputs),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(inputs),
+    )
+
+
+def generated_clips(width: int, height: int, count: int) -> Iterator[Frames]:
+    """Yield clips of BATCH_FRAMES generated frames, each frame with the one before it."""
     worlds = [paint(scene) for scene in SCENES]
     for seed in range(count):
         frames = render(
             worlds[seed % len(worlds)],
             BATCH_FRAMES + 1,
-            width=cnn.width,
-            height=cnn.height,
+            width=width,
+            height=height,
             seed=seed,
         )
         images = np.stack(list(frames))
