@@ -62,15 +62,16 @@ def done(monkeypatch):
     return count
 
 
-def test_every_frame_is_decoded_once_and_only_samples_are_converted(video, done):
+def test_what_is_needed_is_decoded_once_and_only_samples_are_converted(video, done):
     encoder = soravec.load()
     features = encoder.read(video)
     samples = round(SECONDS * encoder.config.sampling.fps)
     assert len(features) == samples
     pictures = 2 if encoder.reads_differences else 1
+    # Ten a second are looked at for cuts; of the rest, those that no other leans on are left out.
+    assert SECONDS * 10 < done.pop("decoded") <= 0.75 * SECONDS * FPS
     assert done == {
         "opened": 1,
-        "decoded": SECONDS * FPS,
         "converted": pictures * samples,
         "CNN calls": math.ceil(samples / BATCH_FRAMES),
     }

@@ -64,6 +64,11 @@ class Clock(Generic[T]):
         self._offset = 0.0
         self._counting = counting
 
+    @property
+    def is_mending(self) -> bool:
+        """Whether any time was not as the container says."""
+        return bool(self.num_missing or self.num_misplaced or self.splices)
+
     def restart(self) -> None:
         """Forget what waits: the next picture is from elsewhere in the file."""
         self._waiting.clear()

@@ -26,6 +26,8 @@ from soravec.video.container import (
 )
 from soravec.video.diagnosis import encrypted
 from soravec.video.inputs import Input
+from soravec.video.notes import Notes, said
+from soravec.video.passing import Asked, Passing
 from soravec.video.scan import Scan, index_is_ordered, scan_packets, stores_dts_only
 
 SAME_INSTANT_SECONDS = 0.0006
@@ -68,6 +70,8 @@ class Picture(NamedTuple):
     duration_seconds: float
     frame: VideoFrame
     previous: VideoFrame | None = None
+    num_left_out: int = 0
+    """Pictures just before it that were not decoded, as far as is known."""
 
     @property
     def end_seconds(self) -> float:
@@ -104,12 +108,9 @@ class PictureSource:
         self.jumped = keyframes_only
         self._fast_decode = fast_decode
         self.warnings: list[str] = []
-        self._num_bad_packets = 0
-        self._first_bad: str | None = None
-        self._num_damaged = 0
-        self._has_key = False
-        self._num_leaning = 0  # frames before the first keyframe
-        self._sizes: list[tuple[float, int, int]] = []  # from when on a picture had which size
+        self._notes = Notes()
+        self._clock: Clock[VideoFrame] = Clock()
+        self._passing = Passing(1.0)
         self._last_seconds: float | None = None
         self._pending: deque[Picture] = deque()
         self._keyframe_gap: float | None = None
@@ -151,10 +152,10 @@ class PictureSource:
             if self._last_seconds is not None and picture.seconds <= self._last_seconds:
                 continue  # a jump landed before what has been given already
             self._last_seconds = picture.seconds
-            self._note_size(picture)
-            self._num_damaged += picture.frame.is_corrupt
-            yield picture
-        self._summarise()
+            self._notes.picture(picture.seconds, picture.frame)
+            yield picture._replace(num_left_out=self._passing.num_before(picture.seconds))
+        self.warnings += self._notes.sentences(self._clock, by_dts=self._by_dts)
+        self._notes, self._clock = Notes(), Clock()
 
     def jump(self, seconds: float, *, stand_alone: bool = False) -> bool:
         """Skip to the last keyframe that is on show by `seconds`, if that spares decoding.
@@ -188,6 +189,13 @@ class PictureSource:
             return False
         self.jumped = self.jumped or position is not None
         return True
+
+    def ask_only_for(self, asked: Asked) -> None:
+        """From here on, leave out pictures that nobody asks for and no other leans on.
+
+        How many there are is the encoder's choice; decoders of H.264, HEVC and MPEG can.
+        """
+        self._passing.ask(asked)
 
     def _before(self, seconds: float) -> float:
         """Return when the picture before the one on show begins, by the index."""
@@ -250,7 +258,7 @@ class PictureSource:
         if self._alone and not self._is_timed():
             self._alone = False
         self._packet_dts: int | None = None
-        self._clock: Clock[VideoFrame] = Clock(counting=format_name in _UNTIMED)
+        self._clock = Clock(counting=format_name in _UNTIMED)
         self._decoded = self._decode_alone() if self._alone else self._decode()
 
     def _first(self) -> Picture:
@@ -293,19 +301,27 @@ class PictureSource:
     def _decode(self) -> Iterator[VideoFrame]:
         """Yield frames as the decoder gives them; a packet that fails is passed over."""
         self._error: BaseException | None = None
-        for packet in self._packets():
+        context = self._stream.codec_context
+        passing = self._passing = Passing(self._time_base)
+        was_asked = False  # as a pass before this one may have left it
+        for packet, is_asked in passing.told(self._packets()):
+            if self._by_dts or self._clock.is_mending:
+                passing.stop()  # packets do not tell when their pictures are shown
             try:
                 if packet is not None:
                     self._note_keyframe(packet)
-                    self._has_key = self._has_key or packet.is_keyframe  # shown or not
-                frames = self._stream.codec_context.decode(packet)
+                    self._notes.has_key |= packet.is_keyframe  # shown or not
+                if is_asked != was_asked:
+                    context.skip_frame, was_asked = ("NONREF", "DEFAULT")[is_asked], is_asked
+                frames = context.decode(packet)
             except av.EOFError:
                 return
             except DECODER_ERRORS as error:
-                self._note_bad(error)
+                self._error = error
+                self._notes.bad_packet(error)
                 continue
             for frame in frames:
-                self._num_leaning += not self._has_key
+                self._notes.num_leaning += not self._notes.has_key
                 yield frame
 
     def _decode_alone(self) -> Iterator[VideoFrame]:
@@ -334,16 +350,12 @@ class PictureSource:
         except av.EOFError:
             pass
         except DECODER_ERRORS as error:
-            self._note_bad(error)
+            self._error = error
+            self._notes.bad_packet(error)
         context.flush_buffers()
         if any(frame.pict_type not in _MAY_STAND_ALONE for frame in frames):
             return [frame for frame in frames if frame.key_frame]  # the container's flag is wrong
         return [frame for frame in frames if self._is_key(frame)]
-
-    def _note_bad(self, error: BaseException) -> None:
-        self._error = error
-        self._num_bad_packets += 1
-        self._first_bad = self._first_bad or _said(error)
 
     def _is_key(self, frame: VideoFrame) -> bool:
         """Whether a frame decodes alone; some decoders (QuickTime RLE) never say so."""
@@ -359,7 +371,7 @@ class PictureSource:
                 return
             except DECODER_ERRORS as error:
                 self._error = error
-                self.warnings.append(f"reading stopped early ({_said(error)})")
+                self.warnings.append(f"reading stopped early ({said(error)})")
                 yield None
                 return
             # Decoding an encrypted packet need not fail: what comes out may be noise.
@@ -459,47 +471,3 @@ class PictureSource:
         self._opened.container.close()
         self._open()
         self._can_seek = False
-
-    def _note_size(self, picture: Picture) -> None:
-        """Remember when the pictures change their size."""
-        width, height = picture.frame.width, picture.frame.height
-        if not self._sizes or self._sizes[-1][1:] != (width, height):
-            self._sizes.append((picture.seconds, width, height))
-
-    def _summarise(self) -> None:
-        """Put what was met on the way into words, once."""
-        clock = self._clock
-        if self._num_bad_packets:
-            self.warnings.append(
-                f"packets that could not be decoded: {self._num_bad_packets}"
-                f" (the first: {self._first_bad})"
-            )
-        if self._num_damaged:
-            self.warnings.append(f"pictures that are damaged in part: {self._num_damaged}")
-        if self._has_key and self._num_leaning:
-            self.warnings.append(
-                "pictures before the first keyframe, which lean on missing ones:"
-                f" {self._num_leaning}"
-            )
-        if clock.num_missing and not self._by_dts:  # there it is what the decoder held back
-            self.warnings.append(
-                f"frames without a time of their own, counted or put between: {clock.num_missing}"
-            )
-        if clock.num_misplaced:
-            self.warnings.append(
-                f"frames whose time did not advance, put between: {clock.num_misplaced}"
-            )
-        self.warnings += [
-            f"the times jump back at {seconds:.2f} s and are carried on from there"
-            for seconds in clock.splices
-        ]
-        if len(self._sizes) > 1:
-            sizes = ", ".join(f"{w}x{h} at {s:.2f} s" for s, w, h in self._sizes[:8])
-            self.warnings.append(f"the pictures change their size: {sizes}")
-        self._num_bad_packets = self._num_damaged = self._num_leaning = 0
-        self._clock, self._sizes = Clock(), []
-
-
-def _said(error: BaseException) -> str:
-    """Return FFmpeg's words for an error, on one line."""
-    return str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]

@@ -13,8 +13,10 @@ from soravec.types import Frames, Shots
 from soravec.video.container import MAX_PIXELS, translated
 from soravec.video.convert import Converter, Fit
 from soravec.video.decode import SAME_INSTANT_SECONDS, Picture
+from soravec.video.dissolves import TICK_SECONDS
 from soravec.video.geometry import Orientation
 from soravec.video.inputs import VideoSource
+from soravec.video.passing import Asked
 from soravec.video.probe import info_of
 from soravec.video.sampling import AtRate, AtSeconds, Keyframes, Sampling, Uniform
 from soravec.video.shots import CutDetector, shots_between
@@ -211,6 +213,8 @@ class _Pass:
                 f"{self._source.where.name}: nothing is shown from {self._start:g} s to"
                 f" {self._end:g} s; the video begins at {self._source.first.seconds:g} s"
             )
+        if self._start == -inf and isinstance(self._sampling, AtRate):
+            self._source.ask_only_for(self._asked(first.seconds, 1 / self._sampling.fps))
         self._start = max(self._start, first.seconds)
         instants = self._instants()
         if instants is None:
@@ -218,6 +222,16 @@ class _Pass:
             yield from pictures
             return
         yield from self._on_show(first, pictures, instants)
+
+    def _asked(self, first_seconds: float, step_seconds: float) -> Asked:
+        """Return which pictures matter of those that are sampled at a rate."""
+        return Asked(
+            first_seconds=first_seconds,
+            step_seconds=step_seconds,
+            slack_seconds=SAME_INSTANT_SECONDS,
+            tick_seconds=TICK_SECONDS,
+            with_previous=self.with_previous,
+        )
 
     def shots(self) -> Shots:
         """Return the shots of the span, after the last picture."""
@@ -260,9 +274,9 @@ class _Pass:
         return max(last.end_seconds, self._source.measured_end_seconds() or 0.0)
 
     def _seen(self, picture: Picture) -> Picture:
-        self._detector.add(picture.seconds, picture.frame)
+        self._detector.add(picture.seconds, picture.frame, num_left_out=picture.num_left_out)
         if self.with_previous and self._last is not None and not self._just_jumped:
-            picture = Picture(*picture[:3], previous=self._last.frame)
+            picture = picture._replace(previous=self._last.frame)
         self._just_jumped = False
         self._last = picture
         return picture

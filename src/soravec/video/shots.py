@@ -61,6 +61,9 @@ class CutDetector:
         self._hard_cuts, self._dissolves, self._fades = HardCuts(), Dissolves(), Fades()
         self._held: list[VideoFrame] = []
         self._times: list[float] = []  # of the held frames
+        self._numbers: list[int] = []  # of the held frames, those that were left out counted too
+        self._num_seen = 0
+        self._last_read = -1  # number of the last frame of which there is a signature
         self._ticks: list[int] = []  # which of them are read first
         self._next_tick = -inf
         self._last_change = 0.0  # between two ticks
@@ -69,13 +72,15 @@ class CutDetector:
         self._steps: list[int] = []
         self._signatures = np.empty((_BLOCK + _MOST_HELD, SIZE), np.uint8)
 
-    def add(self, seconds: float, frame: VideoFrame) -> None:
-        """Look at the next frame."""
+    def add(self, seconds: float, frame: VideoFrame, *, num_left_out: int = 0) -> None:
+        """Look at the next frame, before which so many were left out."""
         if seconds >= self._next_tick:
             self._ticks.append(len(self._held))
             self._next_tick = seconds + TICK_SECONDS
         self._held.append(frame)
         self._times.append(seconds)
+        self._numbers.append(self._num_seen + num_left_out)
+        self._num_seen += num_left_out + 1
         num_held = len(self._held)
         if num_held == _MOST_HELD or num_held * frame.width * frame.height > _MOST_HELD_PIXELS:
             self._read()
@@ -110,9 +115,11 @@ class CutDetector:
         num_seen = len(self._seconds)
         self._signatures[num_seen : num_seen + len(seen)] = found[order]
         self._seconds += [self._times[seen[number]] for number in order]
-        self._steps += np.diff(np.array(seen)[order], prepend=-1).tolist()
+        numbers = np.array(self._numbers)[np.array(seen)[order]]
+        self._steps += np.diff(numbers, prepend=self._last_read).tolist()
+        self._last_read = int(numbers[-1])
         self._before = found[len(ticks) - 1]
-        del self._held[:end], self._times[:end]
+        del self._held[:end], self._times[:end], self._numbers[:end]
         self._ticks = []
         if len(self._seconds) >= _BLOCK:
             self._pass_on()

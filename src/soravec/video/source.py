@@ -9,6 +9,7 @@ from soravec.errors import QueryError
 from soravec.video.container import MAX_PIXELS, translated
 from soravec.video.decode import Picture, PictureSource
 from soravec.video.inputs import Input, VideoSource, find_input
+from soravec.video.passing import Asked
 from soravec.video.picture import is_picture
 from soravec.video.stills import FrameFiles, open_folder, open_picture
 from soravec.video.webp import AnimatedWebp, is_animated_webp
@@ -43,6 +44,9 @@ class Source(Protocol):
         Returns:
             Whether any picture was passed over.
         """
+
+    def ask_only_for(self, asked: Asked) -> None:
+        """From here on, leave out what nobody asks for, as far as that spares decoding."""
 
     def measured_end_seconds(self) -> float | None:
         """Return when the last picture ends, without decoding; None if nothing says."""

@@ -16,6 +16,7 @@ from soravec.errors import MissingVideo, QueryError, UnreadableVideo, VideoError
 from soravec.video.container import MAX_PIXELS
 from soravec.video.decode import Picture
 from soravec.video.inputs import Input, find_input
+from soravec.video.passing import Asked
 from soravec.video.picture import decode_picture
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
@@ -110,6 +111,9 @@ class FrameFiles:
         self._next_number = wanted
         self.jumped = True
         return True
+
+    def ask_only_for(self, asked: Asked) -> None:
+        """Every picture is given."""
 
     def measured_end_seconds(self) -> float | None:
         """Return when the last picture ends."""

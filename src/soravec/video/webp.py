@@ -15,6 +15,7 @@ from soravec.errors import TooLarge, UnreadableVideo
 from soravec.video.container import DECODER_ERRORS, MAX_PIXELS, decoder_options, translated
 from soravec.video.decode import Picture
 from soravec.video.inputs import Input
+from soravec.video.passing import Asked
 
 _QUICK_MS = 10
 _QUICK_MEANS_MS = 100
@@ -73,6 +74,9 @@ class AnimatedWebp:
     def jump(self, seconds: float, *, stand_alone: bool = False) -> bool:
         """Pictures lean on those before them: none is passed over."""
         return False
+
+    def ask_only_for(self, asked: Asked) -> None:
+        """Every picture is given."""
 
     def measured_end_seconds(self) -> float | None:
         """Return when the last picture ends."""
