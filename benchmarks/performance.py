@@ -46,10 +46,11 @@ decoded by a thread per core, scaled while decoding where the library can, the s
 PyTorch, float32, in batches of 16; no cuts, no vectors of segments, nothing stored. Soravec's engine
 computes in bfloat16 where the processor can, as it does by default. The **limit** is the same frames
 decoded, scaled and converted by plain PyAV, a process per core, plus the same batches through the
-engine, a process per core, and nothing else.
+engine, a process per core, and nothing else. It decodes every picture, as the peers do: Soravec may
+pass it where many pictures are asked for by nobody and no other leans on them ([video](video.md)).
 
 Files are drawn, 25 frames/s, a scene of 6 s after the other under a moving camera; one file per core,
-for keyframes alone four per core.
+for keyframes alone three per core.
 
 """
 

@@ -27,7 +27,7 @@ WAYS = ("soravec", "torchcodec", "pyav", "opencv", "limit")
 REAL = "240p h264, real clips"
 RESULTS = Path(__file__).parent / "results"
 CORES = len(os.sched_getaffinity(0))
-FILES_PER_CORE = {False: 1, True: 4}
+FILES_PER_CORE = {False: 1, True: 3}
 """How often each file is read under another name, per core: keyframes alone take little time."""
 
 

@@ -59,6 +59,9 @@ _UNTIMED = frozenset(
 )
 """Bare streams without timestamps, in which a jump would lose count."""
 
+_WHOLE_PICTURES = frozenset({0, 1})
+"""FFmpeg's AV_FIELD_UNKNOWN and AV_FIELD_PROGRESSIVE."""
+
 _MAX_LEAD = 16
 """Pictures that a decoder holds back at most; more are pictures that could not be decoded."""
 
@@ -305,8 +308,8 @@ class PictureSource:
         passing = self._passing = Passing(self._time_base)
         was_asked = False  # as a pass before this one may have left it
         for packet, is_asked in passing.told(self._packets()):
-            if self._by_dts or self._clock.is_mending:
-                passing.stop()  # packets do not tell when their pictures are shown
+            if not self._is_told():
+                passing.stop()
             try:
                 if packet is not None:
                     self._note_keyframe(packet)
@@ -322,7 +325,14 @@ class PictureSource:
                 continue
             for frame in frames:
                 self._notes.num_leaning += not self._notes.has_key
+                if frame.interlaced_frame:
+                    passing.stop()
                 yield frame
+
+    def _is_told(self) -> bool:
+        """Whether packets tell when their pictures are shown, and are no fields of pictures."""
+        is_whole = self._stream.codec_context.field_order in _WHOLE_PICTURES
+        return is_whole and not self._by_dts and not self._clock.is_mending
 
     def _decode_alone(self) -> Iterator[VideoFrame]:
         """Yield keyframes, each decoded by itself.

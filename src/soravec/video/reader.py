@@ -114,7 +114,7 @@ class VideoReader:
             start_seconds: Where the span begins; None for the beginning.
             end_seconds: Where it ends; None for the end.
             with_previous: Whether to give the picture before each frame at the video's own rate as
-                well, for which nothing can be passed over unless pictures stand alone.
+                well, for which no jump is made unless pictures stand alone.
             stand_alone: Whether every picture decodes without any other (`keyframe_spacing`): then
                 only what is sampled is decoded, and cuts are known only approximately.
 
