@@ -3,8 +3,9 @@
 A library of drawn vectors, eight segments a video, is searched for moments, with everything a user
 gets: exact scores in two parts, paths, times, and a filter by length. Beside it, for the ten
 nearest rows of the same vectors and nothing else: LanceDB, its index of the same kind, and FAISS,
-an exact scan and an inverted index of eight bits (IVF, SQ8); each looks into as few partitions as
-give a recall@10 of 0.95 on queries of their own, without a filter. Queries take turns.
+an exact scan and an inverted index of eight bits (IVF, SQ8), which looks into as few partitions as
+give a recall@10 of 0.95 on queries of its own, without a filter; LanceDB, as Soravec, looks into
+all. Queries take turns.
 
     python benchmarks/speed_search.py [--segments 100000 1000000] [--queries 100]
 """
