@@ -207,12 +207,11 @@ def searching(facts):
     """Return the section on search, and draw it."""
     lines = [
         "## Search\n\nA library's ten best moments, with scores in two parts, paths and times, beside"
-        " the ten nearest rows of bare LanceDB and FAISS (`benchmarks/speed_search.py`). FAISS looks"
-        " into as few partitions as give a recall@10 of 0.95 on other queries. Soravec and LanceDB"
-        " look into all: that is what `maximum_nprobes(0)` means, and what a filter needs. **Not the"
-        " best that LanceDB can do**: told to look into 40 of its 122 partitions it answers without a"
-        " filter in 109 ms among a million, with a recall of 0.967 (2026-11-29), a third of the time."
-        " With a filter, a share of the videos may answer.\n",
+        " the ten nearest rows of bare LanceDB and FAISS (`benchmarks/speed_search.py`). Soravec's"
+        " index has about the square root of the rows in each partition and looks into 15 % of them;"
+        " LanceDB has the same partitions and, as FAISS its own, looks into as few of them as find"
+        " what Soravec finds on other queries, tuned anew for every share of the videos that may"
+        " answer; it scans the allowed rows where that is quicker.\n",
         measured_on(facts),
         table_head("segments", "may answer", "", "p50, ms", "p99, ms", "recall@10"),
     ]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from soravec.library.lance import LanceStore
-from soravec.library.store import VectorRows
+from soravec.library.store import Allowed, VectorRows
 from soravec.runtime.vectors import normalise
 
 DIM = 384
@@ -57,7 +57,7 @@ def measure(store, vectors, keys, queries, share, rng):
     for query in queries:
         exact = rows[np.argsort(-(vectors[rows] @ query))[:10]]
         started = time.perf_counter()
-        answer = store.search(query, 10, video_keys=allowed)
+        answer = store.search(query, 10, allowed and Allowed(allowed, share))
         seconds.append(time.perf_counter() - started)
         got = set((answer.video_keys * PER_VIDEO + answer.ordinals).tolist())
         found.append(len(got & set(exact.tolist())) / 10)

@@ -1,6 +1,6 @@
 """One measurement in a process of its own: files to frame features by one of several ways.
 
-    python benchmarks/speed_run.py WAY --model DIR FILE... [--keyframes] [--looks]
+    python benchmarks/speed_run.py WAY --model DIR FILE... [--keyframes]
 
 Prints one JSON object: seconds, from when everything is imported, loaded and warm, to the last
 feature; and how many frames were read. `speed.py` calls it.
@@ -11,8 +11,10 @@ feature; and how many frames were read. `speed.py` calls it.
   for decoding and for PyTorch in turn, in float32; frames at the same times, those before them too
   where the CNN reads differences, scaled while they are decoded where the library can; the same CNN
   in eager PyTorch, batches of 16.
-- limit: the same frames decoded, scaled and converted by plain PyAV in a process per core, plus the
-  same batches through the engine in a process per core; nothing else.
+  By keyframes they read these alone; Soravec also reads a picture after each, where the CNN reads
+  differences.
+- limit: the same frames as Soravec's decoded, scaled and converted by plain PyAV in a process per
+  core, plus the same batches through the engine in a process per core; nothing else.
 """
 
 import argparse
@@ -220,11 +222,29 @@ def by_decoding(arguments, encoder):
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
             if arguments.keyframes:
-                stream.codec_context.skip_frame = "NONKEY"
+                for packet in keyframes_and_next(container, stream, encoder):
+                    for frame in stream.codec_context.decode(packet):
+                        scaled(frame)
+                continue
             for number, frame in enumerate(container.decode(stream)):
-                if arguments.keyframes or number in plan.all:
+                if number in plan.all:
                     scaled(frame)
     return {"seconds": time.perf_counter() - began, "frames": sum(map(num_frames, plans))}
+
+
+def keyframes_and_next(container, stream, encoder):
+    """Yield packets of keyframes; where the CNN reads differences, of the pictures after them."""
+    awaited = None
+    for packet in container.demux(stream):
+        if not packet.size:
+            continue
+        if packet.is_keyframe:
+            awaited = packet.pts if encoder.reads_differences else None
+            yield packet
+        elif awaited is not None and packet.pts > awaited:
+            awaited = None
+            yield packet
+    yield None
 
 
 def by_cnn(arguments, encoder):

@@ -100,12 +100,17 @@ class Frames:
     previous: NDArray[np.uint8] | None = None
     """(T, H, W, 3) uint8 RGB, the picture shown before each frame at the video's own rate, the
     frame itself where there is none; None unless they were asked for."""
+    following: NDArray[np.uint8] | None = None
+    """(T, H, W, 3) uint8 RGB, a picture shown soon after each keyframe, the keyframe itself where
+    there is none; None where no frame has one, or they were not asked for."""
 
     def __post_init__(self) -> None:
         _check("Frames.images", self.images, np.uint8, (None, None, None, 3))
         _check("Frames.seconds", self.seconds, np.float64, (len(self.images),))
         if self.previous is not None:
             _check("Frames.previous", self.previous, np.uint8, self.images.shape)
+        if self.following is not None:
+            _check("Frames.following", self.following, np.uint8, self.images.shape)
 
     def __len__(self) -> int:
         return len(self.seconds)

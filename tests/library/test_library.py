@@ -238,6 +238,20 @@ def test_two_writers_exclude_each_other_and_readers_go_on(made, videos):
         second.close()
 
 
+def test_an_open_library_sees_what_another_writes(library, videos):
+    add(library, videos / "desert.mp4")
+    query = videos / "harbour.mp4"
+    assert library.search(video=query)[0].path.endswith("desert.mp4")
+    with Library(library.path) as other:
+        add(other, videos)
+    (best, *_) = library.search(video=query)
+    assert best.path.endswith("harbour.mp4")
+    with Library(library.path) as other:
+        other.repair()
+    assert library.search(video=query)[0] == best
+    assert library._store(library.space()) is library._store(library.space())
+
+
 def test_an_empty_library_says_what_to_do(library):
     with pytest.raises(LibraryError, match="soravec index VIDEOS"):
         library.search("anything")

@@ -14,7 +14,7 @@ from soravec.library.features import FeatureFiles
 from soravec.library.indexer import IndexOptions
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.frames import BATCH_FRAMES
-from soravec.video import VideoWriter
+from soravec.video import VideoWriter, decode
 from soravec.video.convert import Converter
 from soravec.video.decode import PictureSource
 
@@ -51,6 +51,13 @@ def done(monkeypatch):
     counting(Converter, "convert", "converted")
     counting(Encoder, "_run_cnn", "CNN calls")
     counting(PictureSource, "_open", "opened")
+    alone = decode.decoded_alone
+
+    def counting_packets(context, packets, on_error):
+        count["packets decoded"] += len(packets)
+        return alone(context, packets, on_error)
+
+    monkeypatch.setattr(decode, "decoded_alone", counting_packets)
     read = PictureSource.__iter__
 
     def frames(source):
@@ -77,10 +84,13 @@ def test_what_is_needed_is_decoded_once_and_only_samples_are_converted(video, do
     }
 
 
-def test_of_keyframes_nothing_else_is_decoded(video, done):
-    features = soravec.load().read(video, sampling="keyframes")
+def test_of_keyframes_and_what_follows_each_nothing_else_is_decoded(video, done):
+    encoder = soravec.load()
+    features = encoder.read(video, sampling="keyframes")
     assert len(features) >= SECONDS // KEYFRAME_SECONDS
-    assert done["decoded"] == done["converted"] == len(features)
+    assert done["decoded"] == len(features)
+    pictures = 2 if encoder.reads_differences else 1
+    assert done["packets decoded"] == done["converted"] == pictures * len(features)
     assert done["CNN calls"] == math.ceil(len(features) / BATCH_FRAMES)
 
 

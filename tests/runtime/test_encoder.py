@@ -92,13 +92,31 @@ def test_features_of_another_cnn_are_refused(encoder, two_shots):
         encoder.embed_features(other)
 
 
-def test_keyframes_give_no_motion_and_say_that_they_are_approximate(encoder, two_shots):
-    result = encoder.embed(two_shots, sampling="keyframes")
+def test_keyframes_have_motion_from_the_pictures_after_them(encoder, tmp_path):
+    frames = render(SCENES[0], 8 * 25, width=160, height=120, seed=0)
+    path = tmp_path / "moving.mp4"
+    with VideoWriter(path, width=160, height=120, fps=25, keyframe_seconds=1) as writer:
+        for image in frames:
+            writer.write(image)
+    result, full = (encoder.embed(path, sampling=way) for way in ("keyframes", "uniform"))
+    assert result.recipe["motion"] == "keyframes and a picture after each"
+    assert all(segment.approximate for segment in result.segments)
     appearance_dim = encoder.config.temporal.appearance_dim
-    assert all(s.approximate for s in result.segments)
+    looks, motion = np.split(result.vector, [appearance_dim])
+    full_looks, full_motion = np.split(full.vector, [appearance_dim])
+    assert looks @ full_looks > 0.9 * (full_looks @ full_looks)
+    assert motion @ full_motion > 0.5 * (full_motion @ full_motion) > 0
+
+
+def test_where_every_picture_is_a_keyframe_they_have_no_motion(encoder, tmp_path):
+    path = tmp_path / "intra.mp4"
+    with VideoWriter(path, width=160, height=120, fps=5, keyframe_seconds=0.2) as writer:
+        for image in render(SCENES[0], 20, width=160, height=120, seed=0):
+            writer.write(image)
+    result = encoder.embed(path, sampling="keyframes")
+    appearance_dim = encoder.config.temporal.appearance_dim
+    assert "motion" not in result.recipe
     assert not np.stack([s.vector for s in result.segments])[:, appearance_dim:].any()
-    full = encoder.embed(two_shots)
-    assert result.vector[:appearance_dim] @ full.vector[:appearance_dim] > 0.5
 
 
 def test_decoding_fast_gives_nearly_the_same_vectors_and_says_so(encoder, two_shots):

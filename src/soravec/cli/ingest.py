@@ -25,9 +25,7 @@ from soravec.cli.app import (
 ModelOption = Annotated[str, typer.Option(help="A model's name, folder or hub id.")]
 SamplingOption = Annotated[
     str,
-    typer.Option(
-        help="uniform; keyframes: faster, no motion, cuts only approximate; auto: by the file."
-    ),
+    typer.Option(help="uniform; keyframes: faster, cuts only approximate; auto: by the file."),
 ]
 FastDecodeOption = Annotated[
     bool,

@@ -322,6 +322,14 @@ class Catalogue:
             [(key, space_id) for key in keys],
         )
 
+    def pending(self, space_id: str) -> list[int]:
+        """Return the keys of the videos that have a path, but no vectors in the index."""
+        sql = (
+            "SELECT e.video_key FROM embeddings e WHERE e.space_id = ? AND e.indexed = 0"
+            " AND EXISTS (SELECT 1 FROM paths p WHERE p.video_key = e.video_key)"
+        )
+        return [key for (key,) in self.rows(sql, (space_id,))]
+
     # Words
 
     def put_text(

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from soravec.errors import QueryError
 from soravec.library.catalogue import Catalogue
+from soravec.library.store import Allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,19 @@ class Filter:
     def is_empty(self) -> bool:
         """Whether every video passes."""
         return self == Filter()
+
+
+def allowed_by(catalogue: Catalogue, where: Filter) -> Allowed | None:
+    """Return the videos that pass, or None where every one does.
+
+    Raises:
+        QueryError: A date cannot be read.
+    """
+    if where.is_empty:
+        return None
+    keys = allowed_videos(catalogue, where)
+    ((num_videos,),) = catalogue.rows("SELECT count(*) FROM videos")
+    return Allowed(keys, len(keys) / max(num_videos, 1))
 
 
 def allowed_videos(catalogue: Catalogue, where: Filter) -> list[int]:

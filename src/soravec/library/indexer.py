@@ -93,7 +93,7 @@ class IndexOptions:
     """How to index."""
 
     sampling: Sampling = "uniform"
-    """`uniform`; `keyframes`: faster, without motion, cuts only approximate; or `auto`."""
+    """`uniform`; `keyframes`: faster, cuts only approximate; or `auto`."""
     fast_decode: bool = False
     """Leave out the decoder's smoothing of blocks: faster, nearly the same vectors."""
     num_workers: int | None = None

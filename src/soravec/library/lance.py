@@ -4,34 +4,49 @@ import logging
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from math import ceil, sqrt
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soravec.errors import LibraryError
 from soravec.library.filters import as_ranges
-from soravec.library.store import VectorRows
+from soravec.library.store import Allowed, VectorRows
 
 ANN_MIN_ROWS = 50_000
 """Below this an exact scan answers in under a tenth of a second, and is exact."""
-ANN_REFRESH_SHARE = 0.2
-"""The index is extended when this share of the rows is not in it."""
-NUM_PROBES = 20
-"""Partitions that are always looked into; more follow where a filter leaves too few rows."""
-REFINE_FACTOR = 5
-"""Candidates per wanted row whose exact score is computed: eight bits tell most of them apart."""
-SCAN_MAX_ROWS = 20_000
-"""A filter that leaves fewer rows is answered by an exact scan of them."""
+MOST_GROWTH = 4
+"""The index is built anew, of larger partitions, at so many times the rows it was built for."""
+PROBED_SHARE = 0.15
+"""Of the partitions, those nearest to a query are looked into."""
+MIN_PROBES = 20
+"""Partitions that are looked into at least."""
+SAMPLE_RATE = 64
+MAX_ITERATIONS = 20
+"""Of the k-means that makes partitions: samples of each, and rounds. LanceDB's 256 and 50 take
+four times as long and find no more."""
+REFINE_FACTOR = 2
+"""Candidates per wanted row whose exact score is computed: eight bits tell nearly all apart."""
+WIDE_FILTER_SHARE = 0.05
+"""A filter that leaves this share of the rows or more is applied to what is found without it."""
+MORE_THAN_EXPECTED = 2
+"""How many times the rows are fetched then of which `k` should be left."""
+SCAN_MAX_ROWS = 5_000
+"""A narrower filter that leaves about fewer rows is answered by an exact scan of them."""
 
 MAX_RANGES = 50
 """More runs of keys are given as a list: a long chain of ORs is parsed by deep recursion."""
 
+_INDEX = "vector_ivf"
+"""The name of the index begins so, and ends with the rows of a partition."""
 _COLUMNS = ["video_key", "ordinal", "vector", "_distance"]
 
 logger = logging.getLogger(__name__)
@@ -59,7 +74,7 @@ class LanceStore:
             ]
         )
         self._dim = dim
-        self._indexed: tuple[int, bool] | None = None  # at a version, whether there is an index
+        self._index: tuple[int, int] | None = None  # at a version, the rows of a partition
         try:
             self._table: Any = lancedb.connect(folder).create_table(
                 f"space_{space_id}", schema=self._schema, exist_ok=True
@@ -69,8 +84,19 @@ class LanceStore:
                 f"{folder}: the vector index cannot be opened ({_first_line(error)})."
                 " Rebuild it: soravec library repair"
             ) from error
+        self._folder, self._identity = folder, _identity(folder)
         if self._table.schema.field("vector").type.list_size != dim:
             raise LibraryError(f"{folder}: vectors of another length. Run: soravec library repair")
+
+    def refresh(self) -> bool:
+        """See what others have written since; return whether the table is still the same one."""
+        try:
+            if _identity(self._folder) != self._identity:
+                return False  # made anew: its versions count from 1 again
+            self._table.checkout_latest()
+        except (OSError, RuntimeError, ValueError):
+            return False
+        return True
 
     def replace(self, rows: VectorRows) -> None:
         """Put the rows of some videos in the place of whatever the store holds of them."""
@@ -91,29 +117,56 @@ class LanceStore:
             self._guard(self._table.delete, _condition(sorted(video_keys)))
 
     def search(
-        self, query: NDArray[np.float32], k: int, *, video_keys: Sequence[int] | None = None
+        self, query: NDArray[np.float32], k: int, allowed: Allowed | None = None
     ) -> VectorRows:
         """Return the `k` rows of the largest inner product with `query` (D,), best first."""
-        if k < 1 or (video_keys is not None and not len(video_keys)):
+        if k < 1 or (allowed is not None and not allowed.keys):
             return self._rows(None)
+        num_partitions = self._num_partitions()
+        if allowed is None:
+            rows = self._nearest(query, k, num_partitions)
+            return rows if len(rows) == k else self._nearest(query, k, 0)
+        if num_partitions and allowed.share >= WIDE_FILTER_SHARE:
+            many = ceil(MORE_THAN_EXPECTED * k / allowed.share)
+            rows = _only_of(allowed.keys, self._nearest(query, many, num_partitions), k)
+            if len(rows) == k:
+                return rows
+        # Partitions near the query may hold none of what is allowed: so all of them, or no index.
+        if allowed.share * self._table.count_rows() < SCAN_MAX_ROWS:
+            num_partitions = 0
+        condition = _condition(allowed.keys)
+        return self._nearest(query, k, num_partitions, condition, probed_share=1.0)
+
+    def _nearest(
+        self,
+        query: NDArray[np.float32],
+        k: int,
+        num_partitions: int,
+        condition: str = "",
+        *,
+        probed_share: float = PROBED_SHARE,
+    ) -> VectorRows:
+        """Return the `k` best of the rows that meet a condition; by a scan without partitions."""
         builder = (
             self._table.search(query.astype(np.float32), vector_column_name="vector")
             .distance_type("dot")
             .limit(k)
             .select(_COLUMNS)
         )
-        scan = not self._has_index()
-        if video_keys is not None:
-            condition = _condition(video_keys)
+        if condition:
             builder = builder.where(condition, prefilter=True)
-            scan = scan or self._table.count_rows(condition) < SCAN_MAX_ROWS
-        if scan:
-            builder = builder.bypass_vector_index()
+        if num_partitions:
+            probes = max(MIN_PROBES, ceil(probed_share * num_partitions))
+            probes = max(probes, ceil(k / self._partition_rows()))
+            builder = builder.nprobes(min(probes, num_partitions)).refine_factor(REFINE_FACTOR)
         else:
-            # With a fixed number of probes, a 1 % filter finds half of what it should.
-            builder = builder.minimum_nprobes(NUM_PROBES).maximum_nprobes(0)
-            builder = builder.refine_factor(REFINE_FACTOR)
+            builder = builder.bypass_vector_index()
         return self._rows(self._guard(builder.to_arrow))
+
+    def _num_partitions(self) -> int:
+        """Return how many partitions the index has, 0 without an index."""
+        rows = self._partition_rows()
+        return ceil(self._table.count_rows() / rows) if rows else 0
 
     def rows_of(self, video_key: int) -> VectorRows:
         """Return the rows of one video in order of their ordinals."""
@@ -139,20 +192,32 @@ class LanceStore:
         num_rows = self._table.count_rows()
         if not num_rows:
             return
-        names = {index.name for index in self._table.list_indices()}
-        if "video_key_idx" not in names:
+        indices = {index.name: index.columns for index in self._table.list_indices()}
+        if "video_key_idx" not in indices:
             self._guard(self._table.create_index, "video_key", config=BTree())
-        if num_rows >= ANN_MIN_ROWS and not self._has_index():
+        wanted = round(sqrt(num_rows))
+        if num_rows >= ANN_MIN_ROWS and wanted >= sqrt(MOST_GROWTH) * self._partition_rows():
+            for name in (name for name, columns in indices.items() if columns == ["vector"]):
+                self._guard(self._table.drop_index, name)
             logger.info("building an index over %d vectors", num_rows)
-            self._guard(self._table.create_index, "vector", config=IvfSq(distance_type="dot"))
+            config = IvfSq(
+                distance_type="dot",
+                target_partition_size=wanted,
+                sample_rate=SAMPLE_RATE,
+                max_iterations=MAX_ITERATIONS,
+            )
+            name = f"{_INDEX}{wanted}"
+            self._guard(self._table.create_index, "vector", config=config, name=name)
         self._guard(self._table.optimize, cleanup_older_than=timedelta(minutes=10))
 
-    def _has_index(self) -> bool:
+    def _partition_rows(self) -> int:
+        """Return for how many rows a partition of the index was made, 0 without an index."""
         version = self.version()
-        if self._indexed is None or self._indexed[0] != version:
-            names = [index.name for index in self._table.list_indices()]
-            self._indexed = version, "vector_idx" in names
-        return self._indexed[1]
+        if self._index is None or self._index[0] != version:
+            names = (index.name for index in self._table.list_indices())
+            sizes = [int(name.removeprefix(_INDEX)) for name in names if name.startswith(_INDEX)]
+            self._index = version, max(sizes, default=0)
+        return self._index[1]
 
     def _rows(self, table: Any) -> VectorRows:  # noqa: ANN401  # an Arrow table
         if table is None:
@@ -213,6 +278,20 @@ def _no_call(name: str) -> type:
     if not name.endswith("Api"):
         raise AttributeError(name)
     return object
+
+
+def _identity(folder: Path) -> str:
+    """Return what tells a folder of vectors from one that was made in its place."""
+    made = folder / "made"
+    with suppress(OSError), made.open("x") as file:  # where it is not there yet
+        file.write(uuid4().hex)
+    return made.read_text() if made.is_file() else ""
+
+
+def _only_of(video_keys: Sequence[int], rows: VectorRows, k: int) -> VectorRows:
+    """Return the first `k` of the rows that belong to some videos."""
+    kept = np.flatnonzero(np.isin(rows.video_keys, video_keys))[:k]
+    return VectorRows(rows.video_keys[kept], rows.ordinals[kept], rows.vectors[kept])
 
 
 def _condition(video_keys: Sequence[int]) -> str:

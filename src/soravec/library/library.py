@@ -75,6 +75,7 @@ class Library:
         self.catalogue = Catalogue(self.path / "catalogue.db", create=create)
         self.files = FeatureFiles(self.path / "features")
         self._encoder: Encoder | None = None
+        self._stores: dict[str, LanceStore] = {}
         self._lock_depth = 0
 
     def __enter__(self) -> "Library":
@@ -84,7 +85,8 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """Let go of the catalogue."""
+        """Let go of the catalogue and the vectors."""
+        self._stores.clear()
         self.catalogue.close()
 
     def add(
@@ -388,7 +390,13 @@ class Library:
         self._encoder = encoder
 
     def _store(self, space: Space) -> LanceStore:
-        return LanceStore(self.path / "vectors", space.space_id, space.dim)
+        """Return the vectors of a space as they are now; what was read of an index is kept."""
+        store = self._stores.get(space.space_id)
+        if store is not None and store.refresh():
+            return store
+        store = LanceStore(self.path / "vectors", space.space_id, space.dim)
+        self._stores[space.space_id] = store
+        return store
 
     def _index(self, space: Space) -> VectorIndex:
         store = _opened(self._store(space))
@@ -396,11 +404,7 @@ class Library:
 
     def _mend_if_free(self, space: Space, store: LanceStore) -> None:
         """Repair what a killed writer left behind, unless a writer is at it right now."""
-        sql = (
-            "SELECT 1 FROM embeddings WHERE space_id = ? AND indexed = 0"
-            " AND video_key IN (SELECT video_key FROM paths)"
-        )
-        pending = self.catalogue.rows(sql, (space.space_id,))
+        pending = self.catalogue.pending(space.space_id)
         if store.version() == space.vectors_version and not pending:
             return
         try:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from soravec.errors import QueryError, SpaceMismatch
 from soravec.library.catalogue import Catalogue, SegmentRow, Space
-from soravec.library.filters import Filter, allowed_videos
+from soravec.library.filters import Filter, allowed_by, allowed_videos
 from soravec.library.moments import OVERLAP_SHARE, Match, Moment, find_moments
-from soravec.library.store import VectorRows, VectorStore
+from soravec.library.store import Allowed, VectorRows, VectorStore
 from soravec.library.words import find_words
 from soravec.runtime.vectors import likeness, split
 from soravec.types import Embedding, Hit
@@ -84,7 +84,7 @@ def search_vectors(
             f" ({space.model_name}). Make the query with the library's model."
         )
     weight = _checked_weight(motion_weight, space)
-    allowed = None if where.is_empty else allowed_videos(catalogue, where)
+    allowed = allowed_by(catalogue, where)
     matches = _matches(catalogue, store, space, query, k=k, allowed=allowed, weight=weight)
     moments = find_moments(matches, float(query.seconds.sum()))[:k]
     return [_hit(catalogue, moment) for moment in moments]
@@ -169,7 +169,7 @@ def _matches(
     query: VectorQuery,
     *,
     k: int,
-    allowed: list[int] | None,
+    allowed: Allowed | None,
     weight: float,
 ) -> list[Match]:
     """Return every candidate segment with its exact score, for every segment of the query."""
@@ -215,7 +215,7 @@ def _candidates(
     vector: NDArray[np.float32],
     *,
     k: int,
-    allowed: list[int] | None,
+    allowed: Allowed | None,
     weight: float,
 ) -> VectorRows:
     """Return the rows that may answer one segment of the query.
@@ -227,12 +227,12 @@ def _candidates(
     many = max(MIN_CANDIDATES, CANDIDATES_PER_HIT * k)
     if len(query.vectors) == 1:
         few = max(LONE_MIN_CANDIDATES, LONE_CANDIDATES_PER_HIT * k)
-        rows = store.search(reweighted, few, video_keys=allowed)
+        rows = store.search(reweighted, few, allowed)
         in_order = not reweighted[space.appearance_dim :].any()
         moving = rows.vectors[:, space.appearance_dim :].any(axis=1)
         if in_order or len(rows) < few or moving.all():
             return rows
-    return store.search(reweighted, many, video_keys=allowed)
+    return store.search(reweighted, many, allowed)
 
 
 def _reweighted(vector: NDArray[np.float32], space: Space, weight: float) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,15 @@ class VectorRows:
         return len(self.video_keys)
 
 
+class Allowed(NamedTuple):
+    """The videos that may answer."""
+
+    keys: list[int]
+    """Ascending."""
+    share: float
+    """Of all videos, in [0, 1]."""
+
+
 class VectorStore(Protocol):
     """Segment vectors of one space: an index, never the truth."""
 
@@ -33,11 +42,11 @@ class VectorStore(Protocol):
         """Remove every row of some videos."""
 
     def search(
-        self, query: NDArray[np.float32], k: int, *, video_keys: Sequence[int] | None = None
+        self, query: NDArray[np.float32], k: int, allowed: Allowed | None = None
     ) -> VectorRows:
         """Return the `k` rows of the largest inner product with `query` (D,), best first.
 
-        `video_keys`, ascending, restricts the search to some videos; None admits all.
+        `allowed` restricts the search to some videos; None admits all.
         """
 
     def rows_of(self, video_key: int) -> VectorRows:

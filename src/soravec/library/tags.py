@@ -8,7 +8,7 @@ import numpy as np
 
 from soravec.errors import ModelError
 from soravec.library.catalogue import Catalogue, Space
-from soravec.library.filters import Filter, allowed_videos
+from soravec.library.filters import Filter, allowed_by
 from soravec.library.store import VectorStore
 from soravec.library.words import terms_of
 from soravec.runtime.folder import find_model
@@ -74,11 +74,11 @@ def search_tags(
     if not asked:
         return []
     least = least_probability(len(head.classes))
-    allowed = None if where.is_empty else allowed_videos(catalogue, where)
+    allowed = allowed_by(catalogue, where)
     wanted = max(MIN_CANDIDATES, CANDIDATES_PER_HIT * k)
     found: dict[tuple[int, int], tuple[float, str]] = {}
     for index in sorted({index for classes in asked for index in classes}):
-        rows = store.search(head.weight[index], wanted, video_keys=allowed)
+        rows = store.search(head.weight[index], wanted, allowed)
         if not len(rows):
             continue
         scores = head.scores(rows.vectors)  # (N, K)

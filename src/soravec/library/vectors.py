@@ -120,7 +120,7 @@ class VectorIndex:
         """Return whether the index is at the version that the catalogue knows, and whole."""
         sql = "SELECT vectors_version FROM spaces WHERE space_id = ?"
         rows = self._catalogue.rows(sql, (self._space_id,))
-        missing = set(self._missing()) - self._pending.keys()
+        missing = set(self._catalogue.pending(self._space_id)) - self._pending.keys()
         return [(self._store.version(),)] == rows and not missing
 
     def check_when_open(self) -> None:
@@ -153,7 +153,7 @@ class VectorIndex:
         expected = self._expected()
         extra = [key for key in counts if key not in expected]
         wrong = {key for key, count in expected.items() if counts.get(key) != count}
-        wrong.update(self._missing())
+        wrong.update(self._catalogue.pending(self._space_id))
         wrong -= self._pending.keys()  # on their way
         with self._catalogue.transaction():
             self._catalogue.mark_pending(self._space_id, wrong)
@@ -188,13 +188,6 @@ class VectorIndex:
             " AND video_key IN (SELECT video_key FROM paths) GROUP BY video_key"
         )
         return dict(self._catalogue.rows(sql, (self._space_id,)))
-
-    def _missing(self) -> list[int]:
-        sql = (
-            "SELECT video_key FROM embeddings WHERE space_id = ? AND indexed = 0"
-            " AND video_key IN (SELECT video_key FROM paths)"
-        )
-        return [key for (key,) in self._catalogue.rows(sql, (self._space_id,))]
 
 
 def _rows(key: int, embedding: Embedding) -> VectorRows:

@@ -140,9 +140,9 @@ class Encoder:
                 binary file object, or a URL.
             start_seconds: Where the span begins; None means the beginning.
             end_seconds: Where it ends; None means the end.
-            sampling: `uniform` reads at the model's rate; `keyframes` decodes nothing else, is
-                many times faster, knows cuts only approximately and gives no motion; `auto` takes
-                what suits the file.
+            sampling: `uniform` reads at the model's rate; `keyframes` decodes nothing else (for a
+                CNN that reads differences, also a picture after each), is many times faster and
+                knows cuts only approximately; `auto` takes what suits the file.
             allow_urls: Whether http and https URLs are opened.
             fps: Frames per second of a folder of frames; None for what it states, else 25.
             fast_decode: Leave out the decoder's smoothing over the edges of blocks.
@@ -282,25 +282,28 @@ class Encoder:
         """
         features: list[NDArray[np.float16]] = []
         seconds: list[NDArray[np.float64]] = []
+        is_followed = False
         place = find_place(source, allow_urls=allow_urls)
         choice = choose_sampling(place, sampling)
         is_uniform = choice.sampling == "uniform"
         reader = partial(VideoReader, place, fps=fps, fast_decode=fast_decode)
+        # A keyframe before another is no neighbour: the picture after it is.
+        keyframes = Keyframes(with_following=self.reads_differences)
         with reader() as video:
             stream = video.read(
-                AtRate(self.config.sampling.fps) if is_uniform else Keyframes(),
+                AtRate(self.config.sampling.fps) if is_uniform else keyframes,
                 size=(self.config.cnn.height, self.config.cnn.width),
                 fit=self.config.cnn.fit,
                 batch_size=BATCH_FRAMES,
                 start_seconds=start_seconds,
                 end_seconds=end_seconds,
-                # A keyframe before another is no neighbour: alone, each stands still.
                 with_previous=self.reads_differences and is_uniform,
                 stand_alone=choice.stand_alone,
             )
             for frames in stream:
                 features.append(self.features(frames))
                 seconds.append(frames.seconds)
+                is_followed = is_followed or frames.following is not None
                 if on_progress is not None:
                     on_progress(video.info, float(frames.seconds[-1]))
             if not features:
@@ -314,7 +317,7 @@ class Encoder:
                 shots=video.shots,
                 info=_with_warnings(video),
                 feature_id=self.feature_id,
-                recipe=self._recipe(choice, fast_decode=fast_decode),
+                recipe=self._recipe(choice, fast_decode=fast_decode, is_followed=is_followed),
             )
         if not is_uniform:
             return result
@@ -323,7 +326,8 @@ class Encoder:
     def features(self, frames: Frames) -> NDArray[np.float16]:
         """Return the features (T, C) float16 of frames that have the model's input size.
 
-        Frames without `previous` stand still, to a CNN that reads differences.
+        A CNN that reads differences is given the pictures before the frames; of keyframes, those
+        after them, and the keyframes as what was before. Other frames stand still.
         """
         if self._cnn is None:
             shape = BATCH_FRAMES, self.config.cnn.height, self.config.cnn.width, 3
@@ -334,10 +338,12 @@ class Encoder:
                 num_threads=self.num_threads,
                 fixed_shape=shape,
             )
-        batches = [fixed_batches(frames.images)]
+        images, previous = frames.images, frames.previous
+        if frames.following is not None:
+            images, previous = frames.following, frames.images
+        batches = [fixed_batches(images)]
         if self.reads_differences:
-            previous = frames.images if frames.previous is None else frames.previous
-            batches.append(fixed_batches(previous))
+            batches.append(fixed_batches(images if previous is None else previous))
         parts = [self._run_cnn(*pair) for pair in zip(*batches, strict=True)]
         features = np.concatenate(parts)[: len(frames)]
         if not np.isfinite(features).all():
@@ -359,7 +365,8 @@ class Encoder:
                 f" CNN {self.feature_id}. Index it again with this model."
             )
         bounds = plan_segments(features.shots, self.config.sampling.segment_seconds)
-        still = features.recipe.get("sampling") != "uniform"
+        recipe = features.recipe
+        still = recipe.get("sampling") != "uniform" and "motion" not in recipe
         vectors = self._temporal.segment_vectors(features, bounds, still=still)
         segments = tuple(
             Segment(float(start), float(end), vector, features.shots.approximate)
@@ -422,10 +429,12 @@ class Encoder:
         return self._temporal.run(features, elapsed_seconds, mask, state)
 
     def _recipe(
-        self, choice: Choice | None, *, fast_decode: bool = False
+        self, choice: Choice | None, *, fast_decode: bool = False, is_followed: bool = False
     ) -> dict[str, str | float | int]:
         """Return how features were made; without a choice, of a still picture."""
         found: dict[str, str | float | int] = {"decode": "fast"} if fast_decode else {}
+        if is_followed:
+            found["motion"] = "keyframes and a picture after each"
         if choice is not None and choice.reason:
             found["auto"] = choice.reason
         return found | {

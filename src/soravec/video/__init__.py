@@ -2,12 +2,12 @@
 
 Read in this order: `inputs` says where a video may lie; `container` opens it under whitelists and
 turns every error into ours, `diagnosis` says what is wrong; `decode` gives its pictures in order
-and jumps between keyframes; `clock` mends their times, `scan` says whether they can be trusted,
-`spacing` how far apart keyframes lie; `stills` and `webp` stand in for pictures, `source` chooses
-among them; `sampling` says which instants are wanted; `convert` makes a picture an array of the
-wanted size, with `geometry`, `colour`, `tone` and `interlace`; `shots` finds the cuts; `reader`
-puts them together. `probe`, `metadata`, `picture` stand beside. `text` reads subtitles, `editing`
-writes video.
+and jumps between keyframes, `passing` leaves out what nobody asks for, `keyframes` decodes them
+alone; `clock` mends their times, `scan` says whether they can be trusted, `spacing` how far apart
+keyframes lie; `stills` and `webp` stand in for pictures, `source` chooses among them; `sampling`
+says which instants are wanted; `convert` makes a picture an array of the wanted size, with
+`geometry`, `colour`, `tone` and `interlace`; `shots` finds the cuts; `reader` puts them together.
+`probe`, `metadata`, `picture` stand beside. `text` reads subtitles, `editing` writes video.
 """
 
 from soravec.video.container import decoder_version

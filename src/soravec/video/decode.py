@@ -6,8 +6,7 @@ container led astray. Times that the container leaves out or gets wrong are mend
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from itertools import chain, pairwise
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import av
@@ -26,6 +25,7 @@ from soravec.video.container import (
 )
 from soravec.video.diagnosis import encrypted
 from soravec.video.inputs import Input
+from soravec.video.keyframes import decoded_alone, groups
 from soravec.video.notes import Notes, said
 from soravec.video.passing import Asked, Passing
 from soravec.video.scan import Scan, index_is_ordered, scan_packets, stores_dts_only
@@ -73,6 +73,8 @@ class Picture(NamedTuple):
     duration_seconds: float
     frame: VideoFrame
     previous: VideoFrame | None = None
+    following: VideoFrame | None = None
+    """The picture decoded after a keyframe, where it is asked for."""
     num_left_out: int = 0
     """Pictures just before it that were not decoded, as far as is known."""
 
@@ -89,6 +91,7 @@ class PictureSource:
         where: Where the video lies.
         max_pixels: The most pixels that one frame may have.
         keyframes_only: Decode nothing but keyframes.
+        with_following: Decode a picture after each keyframe as well (`keyframes`).
         fast_decode: As of `open_video`.
 
     Attributes:
@@ -103,12 +106,15 @@ class PictureSource:
         *,
         max_pixels: int = MAX_PIXELS,
         keyframes_only: bool = False,
+        with_following: bool = False,
         fast_decode: bool = False,
     ) -> None:
         self.where = where
         self.max_pixels = max_pixels
         self.keyframes_only = keyframes_only
         self.jumped = keyframes_only
+        self._with_following = with_following
+        self._following: dict[int | None, VideoFrame] = {}  # by the PTS of their keyframes
         self._fast_decode = fast_decode
         self.warnings: list[str] = []
         self._notes = Notes()
@@ -297,9 +303,13 @@ class PictureSource:
     def _take(self, timed: Iterable[Timed[VideoFrame]]) -> None:
         for one in timed:
             if not self.keyframes_only or self._is_key(one.item):
-                self._pending.append(Picture(one.seconds, one.duration_seconds, one.item))
+                self._pending.append(self._picture(one))
         if self._clock.splices:
             self._can_seek = False  # the container's own times mean two places from here on
+
+    def _picture(self, timed: Timed[VideoFrame]) -> Picture:
+        following = self._following.pop(timed.item.pts, None)
+        return Picture(timed.seconds, timed.duration_seconds, timed.item, following=following)
 
     def _decode(self) -> Iterator[VideoFrame]:
         """Yield frames as the decoder gives them; a packet that fails is passed over."""
@@ -320,8 +330,7 @@ class PictureSource:
             except av.EOFError:
                 return
             except DECODER_ERRORS as error:
-                self._error = error
-                self._notes.bad_packet(error)
+                self._note_error(error)
                 continue
             for frame in frames:
                 self._notes.num_leaning += not self._notes.has_key
@@ -340,29 +349,37 @@ class PictureSource:
         A decoder that is told to skip the others takes the gaps for losses, and fills them in.
         """
         self._error = None
-        for packet, following in pairwise(chain(self._packets(), [None])):
-            if packet is None or not packet.size or not packet.is_keyframe or packet.is_discard:
-                continue
-            self._note_keyframe(packet)
-            self._packet_dts = packet.dts
-            frames = self._keyframes_of(packet)
-            if not frames and following is not None and following.size:
-                both = self._keyframes_of(packet, following)  # a field of it in each
-                frames = [frame for frame in both if frame.pts == packet.pts]
+        found = groups(self._packets(), with_following=self._with_following, by_dts=self._by_dts)
+        for group in found:
+            self._note_keyframe(group.key)
+            self._packet_dts = group.key.dts
+            frames: list[VideoFrame] = []
+            if group.following is not None:
+                frames = self._followed(*self._decoded_alone(group.key, group.following))
+            if not frames:
+                frames = self._keyframes_of(self._decoded_alone(group.key))
+            if not frames and group.next is not None:
+                both = self._keyframes_of(self._decoded_alone(group.key, group.next))
+                frames = [frame for frame in both if frame.pts == group.key.pts]  # of two fields
             yield from frames
 
-    def _keyframes_of(self, *packets: "Packet[VideoStream]") -> list[VideoFrame]:
-        context = self._stream.codec_context
-        frames: list[VideoFrame] = []
-        try:
-            for packet in (*packets, None):
-                frames += context.decode(packet)
-        except av.EOFError:
-            pass
-        except DECODER_ERRORS as error:
-            self._error = error
-            self._notes.bad_packet(error)
-        context.flush_buffers()
+    def _followed(self, *frames: VideoFrame) -> list[VideoFrame]:
+        """Return the keyframe of two frames, and keep the other; nothing if they are no such."""
+        if len(frames) != 2 or not self._keyframes_of(frames[:1]):
+            return []
+        key, following = frames
+        if not following.is_corrupt:
+            self._following[key.pts] = following
+        return [key]
+
+    def _decoded_alone(self, *packets: "Packet[VideoStream]") -> list[VideoFrame]:
+        return decoded_alone(self._stream.codec_context, packets, self._note_error)
+
+    def _note_error(self, error: Exception) -> None:
+        self._error = error
+        self._notes.bad_packet(error)
+
+    def _keyframes_of(self, frames: Sequence[VideoFrame]) -> list[VideoFrame]:
         if any(frame.pict_type not in _MAY_STAND_ALONE for frame in frames):
             return [frame for frame in frames if frame.key_frame]  # the container's flag is wrong
         return [frame for frame in frames if self._is_key(frame)]
@@ -469,7 +486,7 @@ class PictureSource:
             return None
         self._clock.restart()
         (landed,) = self._timed(frame)  # the first after a restart waits for nothing
-        return Picture(landed.seconds, landed.duration_seconds, landed.item)
+        return self._picture(landed)
 
     def _restart(self) -> Picture | None:
         """Begin the file again, and return its first picture."""

@@ -7,6 +7,7 @@ from math import inf
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from soravec.errors import QueryError
 from soravec.types import Frames, Shots
@@ -142,12 +143,14 @@ class VideoReader:
 
     def _opened_for(self, sampling: Sampling) -> Source:
         """Return a source at the beginning of the file: the one from opening, or a new one."""
-        keyframes_only = isinstance(sampling, Keyframes)
         if self._source is None:
             raise RuntimeError(f"{self._where.name}: the reader is closed")
-        if not self._fresh or keyframes_only:
+        if not self._fresh or isinstance(sampling, Keyframes):
             self._source.close()
-            self._source = self._open(keyframes_only=keyframes_only)
+            self._source = self._open(
+                keyframes_only=isinstance(sampling, Keyframes),
+                with_following=isinstance(sampling, Keyframes) and sampling.with_following,
+            )
         self._fresh = False
         return self._source
 
@@ -158,18 +161,24 @@ class VideoReader:
         for first in pictures:
             images = np.empty((batch_size, *converter.size, 3), np.uint8)
             previous = np.empty_like(images) if reading.with_previous else None
+            following = None
             seconds: list[float] = []
             for picture in chain([first], pictures):
+                number = len(seconds)
                 with translated(self._where):
-                    converter.convert(picture.frame, images[len(seconds)])
+                    converter.convert(picture.frame, images[number])
                     if previous is not None:
-                        converter.convert(picture.previous or picture.frame, previous[len(seconds)])
+                        converter.convert(picture.previous or picture.frame, previous[number])
+                    if picture.following is not None:
+                        if following is None:
+                            following = images.copy()
+                        converter.convert(picture.following, following[number])
+                    elif following is not None:
+                        following[number] = images[number]
                 seconds.append(picture.seconds)
                 if len(seconds) == batch_size:
                     break
-            count = len(seconds)
-            before = None if previous is None else previous[:count]
-            yield Frames(images[:count], np.array(seconds, np.float64), before)
+            yield _frames(images, seconds, previous, following)
         self._shots = reading.shots()
         self._note(reading.warnings())
         last, stated = float(self._shots.bounds[-1, 1]), self.info.end_seconds
@@ -178,6 +187,19 @@ class VideoReader:
 
     def _note(self, warnings: list[str]) -> None:
         self.warnings += [warning for warning in warnings if warning not in self.warnings]
+
+
+def _frames(
+    images: NDArray[np.uint8],
+    seconds: list[float],
+    previous: NDArray[np.uint8] | None,
+    following: NDArray[np.uint8] | None,
+) -> Frames:
+    """Return the filled part of a batch."""
+    count = len(seconds)
+    before = None if previous is None else previous[:count]
+    after = None if following is None else following[:count]
+    return Frames(images[:count], np.array(seconds, np.float64), before, after)
 
 
 class _Pass:

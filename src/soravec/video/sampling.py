@@ -20,7 +20,13 @@ class EveryFrame:
 
 @dataclass(frozen=True, slots=True)
 class Keyframes:
-    """Only the pictures that decode without any other: cheap, and as dense as the encoder chose."""
+    """Only the pictures that decode without any other: cheap, and as dense as the encoder chose.
+
+    With `with_following`, a picture after each is given beside it: the first to be decoded of those
+    shown later, which is shown a few pictures on and leans on none but the keyframe.
+    """
+
+    with_following: bool = False
 
 
 @dataclass(frozen=True, slots=True)

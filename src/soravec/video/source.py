@@ -78,6 +78,7 @@ def open_source(
     *,
     max_pixels: int = MAX_PIXELS,
     keyframes_only: bool = False,
+    with_following: bool = False,
     fast_decode: bool = False,
     fps: float | None = None,
 ) -> PictureSource | StillSource:
@@ -87,6 +88,7 @@ def open_source(
         place: What `find_place` found.
         max_pixels: The most pixels that one frame may have.
         keyframes_only: Decode nothing but keyframes.
+        with_following: As of `PictureSource`; of no effect on pictures and folders of frames.
         fast_decode: As of `open_video`; of no effect on pictures and folders of frames.
         fps: Frames per second of a folder of frames; None for what its `frames.csv` says, else 25.
 
@@ -104,5 +106,9 @@ def open_source(
         if is_picture(place):
             return open_picture(place, max_pixels=max_pixels)
     return PictureSource(
-        place, max_pixels=max_pixels, keyframes_only=keyframes_only, fast_decode=fast_decode
+        place,
+        max_pixels=max_pixels,
+        keyframes_only=keyframes_only,
+        with_following=with_following,
+        fast_decode=fast_decode,
     )
