@@ -42,10 +42,11 @@ and how far from it Soravec stays.
 INDEXING = """## From file to stored row
 
 How many times faster than real time `Library.add` is: decoding, cuts, frames just before the sampled
-ones (the bundled CNN reads differences), CNN, RNN, catalogue and vectors on disk, by supervised
-workers, their start included. The peers are what an engineer writes in an afternoon: the same frames
+ones (the bundled CNN reads differences; of keyframes, those soon after), CNN, RNN, catalogue and
+vectors on disk, by supervised workers, their start included. The peers are what an engineer writes in an afternoon: the same frames
 decoded by a thread per core, scaled while decoding where the library can, the same CNN in eager
-PyTorch, float32, in batches of 16; no cuts, no vectors of segments, nothing stored. Soravec's engine
+PyTorch, float32, in batches of 16; no cuts, no vectors of segments, nothing stored; by keyframes,
+nothing but these. Soravec's engine
 computes in bfloat16 where the processor can, as it does by default. The **limit** is the same frames
 decoded, scaled and converted by plain PyAV, a process per core, plus the same batches through the
 engine, a process per core, and nothing else. It decodes every picture, as the peers do: Soravec may
@@ -180,8 +181,8 @@ def shortcuts(facts):
     lines = [
         "## What reading less loses\n\n200 clips of UCF101, encoded anew in H.264; vectors read in"
         " the short way beside those of the same file read whole at 2 frames/s"
-        " (`benchmarks/shortcuts.py`). Keyframes give no motion, so the whole loses its part of the"
-        " score. `--sampling auto` reads keyframes alone where they lie at most 2 s apart; where"
+        " (`benchmarks/shortcuts.py`). With each keyframe goes a picture soon after it, so that there"
+        " is motion, if of fewer instants. `--sampling auto` reads keyframes alone where they lie at most 2 s apart; where"
         " every picture is a keyframe (Motion JPEG, ProRes, DV) it decodes only the sampled ones"
         " and those before them, if the file has an index; else everything. The recipe of every"
         " video says what was chosen and why.\n",

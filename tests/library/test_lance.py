@@ -38,17 +38,23 @@ def rows_of(vectors: np.ndarray, begin: int, end: int) -> VectorRows:
 
 
 def recall(
-    store: LanceStore, vectors: np.ndarray, allowed: list[int] | None = None, *, k: int = K
+    store: LanceStore,
+    vectors: np.ndarray,
+    allowed: list[int] | None = None,
+    *,
+    k: int = K,
+    first: int = 0,
 ) -> float:
+    """Return what is found of what a scan finds; rows before `first` are gone."""
     rng = np.random.default_rng(1)
-    rows = np.arange(len(vectors))
+    rows = np.arange(first, len(vectors))
     if allowed is not None:
         rows = rows[np.isin(rows // PER_VIDEO, allowed)]
     videos = None
     if allowed is not None:
         videos = Allowed(allowed, len(allowed) * PER_VIDEO / len(vectors))
     shares = []
-    for number in rng.integers(len(vectors), size=50):
+    for number in rng.integers(first, len(vectors), size=50):
         query = vectors[number] + 0.05 * rng.normal(size=DIM).astype(np.float32)
         wanted = set(rows[np.argsort(-(vectors[rows] @ query))[:k]].tolist())
         found = store.search(query, k, videos)
@@ -65,22 +71,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
     nearest = LanceStore._nearest
 
     def noting(
-        store: LanceStore,
-        query: np.ndarray,
-        k: int,
-        partitions: int,
-        condition: str = "",
-        **more: float,
+        store: LanceStore, query: np.ndarray, k: int, condition: str = "", **how: bool
     ) -> VectorRows:
         found.append((k, bool(condition)))
-        return nearest(store, query, k, partitions, condition, **more)
+        return nearest(store, query, k, condition, **how)
 
     monkeypatch.setattr(LanceStore, "_nearest", noting)
     return found
 
 
 def test_an_index_finds_what_a_scan_finds(store: LanceStore, vectors: np.ndarray) -> None:
-    assert store._num_partitions() == pytest.approx(len(vectors) ** 0.5, abs=2)
+    assert store._num_probes(K) == pytest.approx(0.15 * len(vectors) ** 0.5, abs=1)
     assert recall(store, vectors) >= 0.97
     assert recall(store, vectors, k=500) >= 0.8
 
@@ -130,14 +131,34 @@ def test_an_index_is_built_anew_where_rows_are_many_more(
         return store._partition_rows()
 
     assert grown(0, 4_000) == 0
-    assert store._num_partitions() == 0
     assert grown(4_000, 10_000) == 100
     assert grown(10_000, 30_000) == 100
     assert recall(store, vectors[:30_000]) >= 0.97
     assert grown(30_000, 60_000) == 245
     assert recall(store, vectors) >= 0.97
     store.remove(list(range(3_000)))
+    few = list(range(3_000, 6_000, 2))
+    for _ in range(2):  # before and after the index is told
+        assert recall(store, vectors, first=30_000) >= 0.97
+        assert recall(store, vectors, few, first=30_000) >= 0.97
+        store.optimise()
+    store.remove(list(range(3_000, 5_400)))
     store.optimise()
-    found = store.search(vectors[0], K)
-    assert len(found) == K
-    assert found.video_keys.min() >= 3_000
+    assert store._partition_rows() == 77  # of 6,000 rows
+
+
+def test_a_query_unlike_what_is_stored_is_asked_everywhere(
+    store: LanceStore, vectors: np.ndarray
+) -> None:
+    """Its best rows lie scattered over the partitions: as at another weight of motion."""
+    rng = np.random.default_rng(3)
+    found = {True: 0.0, False: 0.0}
+    for _ in range(20):
+        query = np.zeros(DIM, np.float32)
+        query[rng.choice(DIM, 2, replace=False)] = 1
+        wanted = set(np.argsort(-(vectors @ query))[:K].tolist())
+        for everywhere in found:
+            rows = store.search(query, K, everywhere=everywhere)
+            got = (rows.video_keys * PER_VIDEO + rows.ordinals).tolist()
+            found[everywhere] += len(wanted & set(got)) / K / 20
+    assert found[True] >= 0.99 > found[False]

@@ -53,9 +53,9 @@ def done(monkeypatch):
     counting(PictureSource, "_open", "opened")
     alone = decode.decoded_alone
 
-    def counting_packets(context, packets, on_error):
+    def counting_packets(context, errors, *packets):
         count["packets decoded"] += len(packets)
-        return alone(context, packets, on_error)
+        return alone(context, errors, *packets)
 
     monkeypatch.setattr(decode, "decoded_alone", counting_packets)
     read = PictureSource.__iter__

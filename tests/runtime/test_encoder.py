@@ -108,6 +108,19 @@ def test_keyframes_have_motion_from_the_pictures_after_them(encoder, tmp_path):
     assert motion @ full_motion > 0.5 * (full_motion @ full_motion) > 0
 
 
+def test_a_segment_of_one_keyframe_has_motion_and_one_without_has_none(encoder, tmp_path):
+    path = tmp_path / "far.mp4"
+    with VideoWriter(path, width=160, height=120, fps=5, keyframe_seconds=20) as writer:
+        for image in render(SCENES[0], 5 * 16, width=160, height=120, seed=0):
+            writer.write(image)
+    result = encoder.embed(path, sampling="keyframes")
+    appearance_dim = encoder.config.temporal.appearance_dim
+    with_one, *without = (segment.vector[appearance_dim:].any() for segment in result.segments)
+    assert with_one
+    assert without
+    assert not any(without)
+
+
 def test_where_every_picture_is_a_keyframe_they_have_no_motion(encoder, tmp_path):
     path = tmp_path / "intra.mp4"
     with VideoWriter(path, width=160, height=120, fps=5, keyframe_seconds=0.2) as writer:

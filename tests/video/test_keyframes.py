@@ -66,3 +66,17 @@ def test_a_picture_that_follows_and_cannot_be_decoded_costs_no_keyframe(read, tm
     assert np.array_equal(damaged.images, whole.images)
     assert all(batch.following is None for batch in damaged.batches)
     assert "packets that could not be decoded: 25" in damaged.warnings[0]
+
+
+def test_a_damaged_keyframe_is_counted_once(read, tmp_path):
+    path, _ = CASES["keyframes/vp9-every-10.webm"](tmp_path)
+    with av.open(str(path)) as container:
+        keyframes = [(p.pos, p.size) for p in container.demux(video=0) if p.size and p.is_keyframe]
+    data = bytearray(path.read_bytes())
+    for position, size in keyframes[5:8]:
+        data[position + 16 : position + size] = bytes([255]) * (size - 16)
+    path.write_bytes(data)
+    for sampling in (Keyframes(), Keyframes(with_following=True)):
+        damaged = read(path, sampling)
+        assert len(damaged.seconds) == len(keyframes) - 3
+        assert "packets that could not be decoded: 3" in damaged.warnings[0]

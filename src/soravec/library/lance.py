@@ -1,6 +1,7 @@
 """Segment vectors in LanceDB: the only module that imports it."""
 
 import logging
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,29 +25,28 @@ from soravec.library.store import Allowed, VectorRows
 ANN_MIN_ROWS = 50_000
 """Below this an exact scan answers in under a tenth of a second, and is exact."""
 MOST_GROWTH = 4
-"""The index is built anew, of larger partitions, at so many times the rows it was built for."""
+"""The index is built anew where rows are so many times more or fewer than it was built for."""
 PROBED_SHARE = 0.15
 """Of the partitions, those nearest to a query are looked into."""
 MIN_PROBES = 20
 """Partitions that are looked into at least."""
-SAMPLE_RATE = 64
-MAX_ITERATIONS = 20
-"""Of the k-means that makes partitions: samples of each, and rounds. LanceDB's 256 and 50 take
-four times as long and find no more."""
+SAMPLE_RATE, MAX_ITERATIONS = 64, 20
+"""Of the k-means that makes partitions: samples for each, and rounds; fewer than LanceDB's own."""
 REFINE_FACTOR = 2
 """Candidates per wanted row whose exact score is computed: eight bits tell nearly all apart."""
 WIDE_FILTER_SHARE = 0.05
 """A filter that leaves this share of the rows or more is applied to what is found without it."""
-MORE_THAN_EXPECTED = 2
-"""How many times the rows are fetched then of which `k` should be left."""
+MORE_THAN_EXPECTED, MOST_FETCHED = 2, 5_000
+"""How many times the rows of which `k` should be left are fetched then, and how many at most."""
 SCAN_MAX_ROWS = 5_000
-"""A narrower filter that leaves about fewer rows is answered by an exact scan of them."""
+"""A narrower filter that leaves fewer rows is answered by an exact scan of them."""
 
 MAX_RANGES = 50
 """More runs of keys are given as a list: a long chain of ORs is parsed by deep recursion."""
 
 _INDEX = "vector_ivf"
 """The name of the index begins so, and ends with the rows of a partition."""
+_MADE = "made"
 _COLUMNS = ["video_key", "ordinal", "vector", "_distance"]
 
 logger = logging.getLogger(__name__)
@@ -79,24 +79,23 @@ class LanceStore:
             self._table: Any = lancedb.connect(folder).create_table(
                 f"space_{space_id}", schema=self._schema, exist_ok=True
             )
+            self._folder, self._made = folder, _when_made(folder)
         except (OSError, RuntimeError, ValueError) as error:
             raise LibraryError(
                 f"{folder}: the vector index cannot be opened ({_first_line(error)})."
                 " Rebuild it: soravec library repair"
             ) from error
-        self._folder, self._identity = folder, _identity(folder)
         if self._table.schema.field("vector").type.list_size != dim:
             raise LibraryError(f"{folder}: vectors of another length. Run: soravec library repair")
 
     def refresh(self) -> bool:
         """See what others have written since; return whether the table is still the same one."""
         try:
-            if _identity(self._folder) != self._identity:
-                return False  # made anew: its versions count from 1 again
             self._table.checkout_latest()
+            # Made anew, its versions count from 1 again, and LanceDB remembers the old ones.
+            return (self._folder / _MADE).read_bytes() == self._made
         except (OSError, RuntimeError, ValueError):
             return False
-        return True
 
     def replace(self, rows: VectorRows) -> None:
         """Put the rows of some videos in the place of whatever the store holds of them."""
@@ -117,56 +116,56 @@ class LanceStore:
             self._guard(self._table.delete, _condition(sorted(video_keys)))
 
     def search(
-        self, query: NDArray[np.float32], k: int, allowed: Allowed | None = None
+        self,
+        query: NDArray[np.float32],
+        k: int,
+        allowed: Allowed | None = None,
+        *,
+        everywhere: bool = False,
     ) -> VectorRows:
         """Return the `k` rows of the largest inner product with `query` (D,), best first."""
         if k < 1 or (allowed is not None and not allowed.keys):
             return self._rows(None)
-        num_partitions = self._num_partitions()
         if allowed is None:
-            rows = self._nearest(query, k, num_partitions)
-            return rows if len(rows) == k else self._nearest(query, k, 0)
-        if num_partitions and allowed.share >= WIDE_FILTER_SHARE:
-            many = ceil(MORE_THAN_EXPECTED * k / allowed.share)
-            rows = _only_of(allowed.keys, self._nearest(query, many, num_partitions), k)
+            rows = self._nearest(query, k, everywhere=everywhere)
+            is_whole = len(rows) == k or everywhere or not self._partition_rows()
+            return rows if is_whole else self._nearest(query, k, everywhere=True)
+        many = ceil(MORE_THAN_EXPECTED * k / allowed.share)
+        if self._partition_rows() and allowed.share >= WIDE_FILTER_SHARE and many <= MOST_FETCHED:
+            rows = _only_of(allowed.keys, self._nearest(query, many, everywhere=everywhere), k)
             if len(rows) == k:
                 return rows
-        # Partitions near the query may hold none of what is allowed: so all of them, or no index.
-        if allowed.share * self._table.count_rows() < SCAN_MAX_ROWS:
-            num_partitions = 0
-        condition = _condition(allowed.keys)
-        return self._nearest(query, k, num_partitions, condition, probed_share=1.0)
+        # Partitions near the query may hold none of what is allowed.
+        return self._nearest(query, k, _condition(allowed.keys), everywhere=True)
 
     def _nearest(
-        self,
-        query: NDArray[np.float32],
-        k: int,
-        num_partitions: int,
-        condition: str = "",
-        *,
-        probed_share: float = PROBED_SHARE,
+        self, query: NDArray[np.float32], k: int, condition: str = "", *, everywhere: bool
     ) -> VectorRows:
-        """Return the `k` best of the rows that meet a condition; by a scan without partitions."""
+        """Return the `k` best of the rows that meet a condition; by a scan where they are few."""
         builder = (
             self._table.search(query.astype(np.float32), vector_column_name="vector")
             .distance_type("dot")
             .limit(k)
             .select(_COLUMNS)
         )
+        with_index = bool(self._partition_rows())
         if condition:
             builder = builder.where(condition, prefilter=True)
-        if num_partitions:
-            probes = max(MIN_PROBES, ceil(probed_share * num_partitions))
-            probes = max(probes, ceil(k / self._partition_rows()))
-            builder = builder.nprobes(min(probes, num_partitions)).refine_factor(REFINE_FACTOR)
-        else:
+            with_index = with_index and self._table.count_rows(condition) >= SCAN_MAX_ROWS
+        if not with_index:
             builder = builder.bypass_vector_index()
+        elif everywhere:  # no most is LanceDB's way of saying all
+            builder = builder.minimum_nprobes(MIN_PROBES).maximum_nprobes(0)
+            builder = builder.refine_factor(REFINE_FACTOR)
+        else:
+            builder = builder.nprobes(self._num_probes(k)).refine_factor(REFINE_FACTOR)
         return self._rows(self._guard(builder.to_arrow))
 
-    def _num_partitions(self) -> int:
-        """Return how many partitions the index has, 0 without an index."""
-        rows = self._partition_rows()
-        return ceil(self._table.count_rows() / rows) if rows else 0
+    def _num_probes(self, k: int) -> int:
+        """Return how many of the nearest partitions to look into."""
+        partition_rows = self._partition_rows()
+        num_partitions = ceil(int(self._table.count_rows()) / partition_rows)
+        return max(MIN_PROBES, ceil(PROBED_SHARE * num_partitions), ceil(k / partition_rows))
 
     def rows_of(self, video_key: int) -> VectorRows:
         """Return the rows of one video in order of their ordinals."""
@@ -196,7 +195,9 @@ class LanceStore:
         if "video_key_idx" not in indices:
             self._guard(self._table.create_index, "video_key", config=BTree())
         wanted = round(sqrt(num_rows))
-        if num_rows >= ANN_MIN_ROWS and wanted >= sqrt(MOST_GROWTH) * self._partition_rows():
+        growth = (wanted / (self._partition_rows() or inf)) ** 2
+        fits = 1 / MOST_GROWTH < growth < MOST_GROWTH
+        if num_rows >= ANN_MIN_ROWS and not fits:
             for name in (name for name, columns in indices.items() if columns == ["vector"]):
                 self._guard(self._table.drop_index, name)
             logger.info("building an index over %d vectors", num_rows)
@@ -247,6 +248,7 @@ def import_lancedb() -> Any:  # noqa: ANN401  # a module without type informatio
     It imports urllib3, which tries a socket of its own to see whether there is IPv6; and a client
     of a web service, whose hundreds of calls take a second to describe and are never made.
     """
+    os.environ.setdefault("LANCEDB_LOG", "error")  # joining partitions it warns of each, needlessly
     has_ipv6, socket.has_ipv6 = socket.has_ipv6, False
     # A new list each time: another thread may be going through the old one.
     sys.meta_path = [_NeverCalled, *sys.meta_path]
@@ -280,12 +282,12 @@ def _no_call(name: str) -> type:
     return object
 
 
-def _identity(folder: Path) -> str:
+def _when_made(folder: Path) -> bytes:
     """Return what tells a folder of vectors from one that was made in its place."""
-    made = folder / "made"
-    with suppress(OSError), made.open("x") as file:  # where it is not there yet
-        file.write(uuid4().hex)
-    return made.read_text() if made.is_file() else ""
+    made = folder / _MADE
+    with suppress(OSError), made.open("xb") as file:  # where it is not there yet
+        file.write(uuid4().bytes)
+    return made.read_bytes() if made.is_file() else b""
 
 
 def _only_of(video_keys: Sequence[int], rows: VectorRows, k: int) -> VectorRows:

@@ -4,7 +4,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -297,13 +297,21 @@ class Library:
                 with self.catalogue.transaction():
                     for key in lost:
                         self.catalogue.drop_embedding(key, space.space_id)
-            shutil.rmtree(self.path / "vectors", ignore_errors=True)
+            self._drop_vectors()
             count = 0
             for space in self.catalogue.spaces():
                 index = self._index(space)
                 count += index.mend()
                 index.optimise()
         return count
+
+    def _drop_vectors(self) -> None:
+        """Take the index away at once, then remove it, so that no reader meets half of it."""
+        old = self.path / "vectors.old"
+        shutil.rmtree(old, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            (self.path / "vectors").rename(old)
+        shutil.rmtree(old, ignore_errors=True)
 
     def forget(self, video: str | Path) -> str:
         """Remove a video for good: vectors, features, words. Its files are left alone.

@@ -224,15 +224,16 @@ def _candidates(
     every segment where the query is still; of a still segment it is less than its score.
     """
     reweighted = _reweighted(vector, space, weight)
+    is_usual = weight == space.motion_weight
     many = max(MIN_CANDIDATES, CANDIDATES_PER_HIT * k)
     if len(query.vectors) == 1:
         few = max(LONE_MIN_CANDIDATES, LONE_CANDIDATES_PER_HIT * k)
-        rows = store.search(reweighted, few, allowed)
+        rows = store.search(reweighted, few, allowed, everywhere=not is_usual)
         in_order = not reweighted[space.appearance_dim :].any()
         moving = rows.vectors[:, space.appearance_dim :].any(axis=1)
         if in_order or len(rows) < few or moving.all():
             return rows
-    return store.search(reweighted, many, allowed)
+    return store.search(reweighted, many, allowed, everywhere=not is_usual)
 
 
 def _reweighted(vector: NDArray[np.float32], space: Space, weight: float) -> NDArray[np.float32]:

@@ -42,11 +42,21 @@ class VectorStore(Protocol):
         """Remove every row of some videos."""
 
     def search(
-        self, query: NDArray[np.float32], k: int, allowed: Allowed | None = None
+        self,
+        query: NDArray[np.float32],
+        k: int,
+        allowed: Allowed | None = None,
+        *,
+        everywhere: bool = False,
     ) -> VectorRows:
         """Return the `k` rows of the largest inner product with `query` (D,), best first.
 
-        `allowed` restricts the search to some videos; None admits all.
+        Args:
+            query: What is looked for.
+            k: How many rows.
+            allowed: The videos that may answer; None admits all.
+            everywhere: Whether to look into all of an approximate index: for a query that is not
+                like what is stored, whose best rows lie scattered.
         """
 
     def rows_of(self, video_key: int) -> VectorRows:

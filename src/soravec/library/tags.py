@@ -78,7 +78,7 @@ def search_tags(
     wanted = max(MIN_CANDIDATES, CANDIDATES_PER_HIT * k)
     found: dict[tuple[int, int], tuple[float, str]] = {}
     for index in sorted({index for classes in asked for index in classes}):
-        rows = store.search(head.weight[index], wanted, allowed)
+        rows = store.search(head.weight[index], wanted, allowed, everywhere=True)
         if not len(rows):
             continue
         scores = head.scores(rows.vectors)  # (N, K)

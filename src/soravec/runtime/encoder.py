@@ -339,7 +339,7 @@ class Encoder:
                 fixed_shape=shape,
             )
         images, previous = frames.images, frames.previous
-        if frames.following is not None:
+        if self.reads_differences and frames.following is not None:
             images, previous = frames.following, frames.images
         batches = [fixed_batches(images)]
         if self.reads_differences:
@@ -365,9 +365,11 @@ class Encoder:
                 f" CNN {self.feature_id}. Index it again with this model."
             )
         bounds = plan_segments(features.shots, self.config.sampling.segment_seconds)
-        recipe = features.recipe
-        still = recipe.get("sampling") != "uniform" and "motion" not in recipe
-        vectors = self._temporal.segment_vectors(features, bounds, still=still)
+        is_followed = "motion" in features.recipe
+        still = features.recipe.get("sampling") != "uniform" and not is_followed
+        vectors = self._temporal.segment_vectors(
+            features, bounds, still=still, is_followed=is_followed
+        )
         segments = tuple(
             Segment(float(start), float(end), vector, features.shots.approximate)
             for (start, end), vector in zip(bounds, vectors, strict=True)

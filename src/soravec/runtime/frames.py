@@ -30,7 +30,11 @@ def frames_of_segment(
 
 
 def features_of_segment(
-    features: NDArray[Real], frames: NDArray[np.int64], parts: tuple[int, int, int]
+    features: NDArray[Real],
+    frames: NDArray[np.int64],
+    parts: tuple[int, int, int],
+    *,
+    own_difference: bool = False,
 ) -> NDArray[Real]:
     """Return the features (T, C) of a segment's frames, of which nothing lies outside it.
 
@@ -43,10 +47,12 @@ def features_of_segment(
         frames: Which of them, ascending.
         parts: How many features are of the frame's looks, of its difference and of the layout
             (`CnnConfig.parts`).
+        own_difference: Whether the difference of the first frame lies inside the segment, being one
+            to a picture after it.
     """
     values = features[frames]
     looks, moves, _ = parts
-    if moves and len(frames) > 1:
+    if moves and len(frames) > 1 and not own_difference:
         values[0, looks:] = values[1, looks:]
     return values
 

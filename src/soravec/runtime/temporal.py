@@ -32,7 +32,12 @@ class TemporalModel:
         self._graph: Graph | None = None
 
     def segment_vectors(
-        self, features: FrameFeatures, bounds: NDArray[np.float64], *, still: bool
+        self,
+        features: FrameFeatures,
+        bounds: NDArray[np.float64],
+        *,
+        still: bool,
+        is_followed: bool = False,
     ) -> Float:
         """Return the vectors (S, D) of segments; the model starts from zero at each.
 
@@ -40,20 +45,30 @@ class TemporalModel:
             features: Of the frames of one video.
             bounds: (S, 2) seconds.
             still: Whether frames are too far apart to tell of motion: that part is then zero.
+            is_followed: Whether each frame is read with a picture after it: then also one frame
+                tells of motion, and the first of a segment has a difference of its own.
         """
         members = [frames_of_segment(features.seconds, start, end) for start, end in bounds]
         appearance, motion = [], []
         for begin in range(0, len(members), BATCH_SEGMENTS):
-            looks, moves = self._read_segments(features, members[begin : begin + BATCH_SEGMENTS])
+            part = members[begin : begin + BATCH_SEGMENTS]
+            looks, moves = self._read_segments(features, part, own_difference=is_followed)
             appearance.append(looks)
             motion.append(moves)
         moving = np.concatenate(motion)
-        moving[[still or len(frames) < 2 for frames in members]] = 0
+        for row, (frames, start) in enumerate(zip(members, bounds[:, 0], strict=True)):
+            is_told = is_followed and features.seconds[frames[0]] >= start
+            if still or (len(frames) < 2 and not is_told):
+                moving[row] = 0
         weight = self._config.temporal.motion_weight
         return compose(np.concatenate(appearance), moving, weight)
 
     def _read_segments(
-        self, features: FrameFeatures, members: list[NDArray[np.int64]]
+        self,
+        features: FrameFeatures,
+        members: list[NDArray[np.int64]],
+        *,
+        own_difference: bool,
     ) -> tuple[Float, Float]:
         """Return appearance (S, A) and motion (S, M) of one batch of segments, unit length."""
         longest = max(len(frames) for frames in members)
@@ -61,7 +76,10 @@ class TemporalModel:
         elapsed = np.zeros((len(members), longest), np.float32)
         mask = np.zeros((len(members), longest), np.float32)
         for row, frames in enumerate(members):
-            values = features_of_segment(features.features, frames, self._config.cnn.parts)
+            parts = self._config.cnn.parts
+            values = features_of_segment(
+                features.features, frames, parts, own_difference=own_difference
+            )
             inputs[row, : len(frames)] = values
             elapsed[row, 1 : len(frames)] = np.diff(features.seconds[frames])
             mask[row, : len(frames)] = 1

@@ -7,6 +7,7 @@ container led astray. Times that the container leaves out or gets wrong are mend
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import av
@@ -73,8 +74,7 @@ class Picture(NamedTuple):
     duration_seconds: float
     frame: VideoFrame
     previous: VideoFrame | None = None
-    following: VideoFrame | None = None
-    """The picture decoded after a keyframe, where it is asked for."""
+    following: VideoFrame | None = None  # decoded after a keyframe, where it is asked for
     num_left_out: int = 0
     """Pictures just before it that were not decoded, as far as is known."""
 
@@ -353,14 +353,15 @@ class PictureSource:
         for group in found:
             self._note_keyframe(group.key)
             self._packet_dts = group.key.dts
-            frames: list[VideoFrame] = []
-            if group.following is not None:
-                frames = self._followed(*self._decoded_alone(group.key, group.following))
-            if not frames:
-                frames = self._keyframes_of(self._decoded_alone(group.key))
+            errors: list[Exception] = []
+            alone = partial(decoded_alone, self._stream.codec_context, errors)
+            pair = () if group.following is None else alone(group.key, group.following)
+            frames = self._followed(*pair) or self._keyframes_of(alone(group.key))
             if not frames and group.next is not None:
-                both = self._keyframes_of(self._decoded_alone(group.key, group.next))
-                frames = [frame for frame in both if frame.pts == group.key.pts]  # of two fields
+                both = self._keyframes_of(alone(group.key, group.next))  # of two fields
+                frames = [frame for frame in both if frame.pts == group.key.pts]
+            for error in errors[:1]:  # the others are of the same packets
+                self._note_error(error)
             yield from frames
 
     def _followed(self, *frames: VideoFrame) -> list[VideoFrame]:
@@ -371,9 +372,6 @@ class PictureSource:
         if not following.is_corrupt:
             self._following[key.pts] = following
         return [key]
-
-    def _decoded_alone(self, *packets: "Packet[VideoStream]") -> list[VideoFrame]:
-        return decoded_alone(self._stream.codec_context, packets, self._note_error)
 
     def _note_error(self, error: Exception) -> None:
         self._error = error

@@ -1,6 +1,6 @@
 """Keyframes decoded each by itself, and with each, where asked for, a picture that follows it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
@@ -58,11 +58,9 @@ def groups(
 
 
 def decoded_alone(
-    context: VideoCodecContext,
-    packets: "Sequence[Packet[VideoStream]]",
-    on_error: Callable[[Exception], None],
+    context: VideoCodecContext, errors: list[Exception], *packets: "Packet[VideoStream]"
 ) -> list[VideoFrame]:
-    """Return what comes out of some packets and of no others, and tell of an error."""
+    """Return what comes out of some packets and of no others; add an error to those given."""
     frames: list[VideoFrame] = []
     try:
         for packet in (*packets, None):
@@ -70,7 +68,7 @@ def decoded_alone(
     except av.EOFError:
         pass
     except DECODER_ERRORS as error:
-        on_error(error)
+        errors.append(error)
     context.flush_buffers()
     return frames
 
