@@ -49,11 +49,11 @@ pretrain: $(VENV)/dev ## Train sora-mini again (resumes): make pretrain PHOTOS=D
 
 bench: $(VENV)/bench tools ## Measure speed beside peers and the limit (two hours; on a quiet machine)
 	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/speed.py --only "h264, keyframes every 2 s" --uniform --ways soravec soravec-fast limit --out fast.json
+	$(BIN)/python benchmarks/speed.py --only "h264, keyframes every 2 s" --sampling uniform --ways soravec soravec-fast limit --out fast.json
 	rm -rf runs/bench
 	$(BIN)/soravec models build --cnn timm/resnet50 --random -o runs/bench/resnet50
 	$(BIN)/soravec models quantize runs/bench/resnet50 -o runs/bench/resnet50-int8
-	$(BIN)/python benchmarks/speed.py --only "480x360 h264, keyframes every 2 s" --repeats 3 --uniform --model runs/bench/resnet50-int8 --ways soravec-int8 soravec torchcodec pyav opencv limit --out resnet50.json
+	$(BIN)/python benchmarks/speed.py --only "480x360 h264, keyframes every 2 s" --repeats 8 --sampling uniform --model runs/bench/resnet50-int8 --ways soravec-int8 soravec torchcodec limit --out resnet50.json
 	rm -r runs/bench
 	$(BIN)/python benchmarks/speed_search.py
 	$(BIN)/python benchmarks/speed_growth.py

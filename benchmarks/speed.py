@@ -24,6 +24,7 @@ from speed_corpus import KINDS, drawn, real
 import soravec
 
 WAYS = ("soravec", "torchcodec", "pyav", "opencv", "limit")
+SAMPLINGS = ("uniform", "keyframes")
 REAL = "240p h264, real clips"
 RESULTS = Path(__file__).parent / "results"
 CORES = len(os.sched_getaffinity(0))
@@ -43,7 +44,8 @@ def main():
         if arguments.data is not None and any(part in REAL for part in arguments.only):
             corpus[REAL] = real(arguments.data, folder)
         for name, path in corpus.items():
-            for keyframes in (False, True)[: 1 if arguments.uniform else 2]:
+            for sampling in arguments.sampling:
+                keyframes = sampling == "keyframes"
                 row = measured(name, copies(path, keyframes), arguments, keyframes=keyframes)
                 show(row)
                 keep(row, RESULTS / arguments.out)
@@ -147,7 +149,9 @@ def parse():
         "--only", nargs="+", default=[""], help="kinds whose names hold one of these"
     )
     parser.add_argument("--repeats", type=int, help="how often what is drawn is repeated in a file")
-    parser.add_argument("--uniform", action="store_true", help="do not read keyframes alone too")
+    parser.add_argument(
+        "--sampling", nargs="+", choices=SAMPLINGS, default=SAMPLINGS, help="what is read"
+    )
     parser.add_argument("--ways", nargs="+", default=list(WAYS))
     parser.add_argument("--out", default="speed.json", help="name of the file of results")
     return parser.parse_args()

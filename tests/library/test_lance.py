@@ -71,17 +71,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
     nearest = LanceStore._nearest
 
     def noting(
-        store: LanceStore, query: np.ndarray, k: int, condition: str = "", **how: bool
+        store: LanceStore, query: np.ndarray, k: int, share: float, condition: str = ""
     ) -> VectorRows:
         found.append((k, bool(condition)))
-        return nearest(store, query, k, condition, **how)
+        return nearest(store, query, k, share, condition)
 
     monkeypatch.setattr(LanceStore, "_nearest", noting)
     return found
 
 
 def test_an_index_finds_what_a_scan_finds(store: LanceStore, vectors: np.ndarray) -> None:
-    assert store._num_probes(K) == pytest.approx(0.15 * len(vectors) ** 0.5, abs=1)
+    assert store._partition_rows() == round(len(vectors) ** 0.5)
     assert recall(store, vectors) >= 0.97
     assert recall(store, vectors, k=500) >= 0.8
 
@@ -93,6 +93,14 @@ def test_a_wide_filter_is_applied_to_what_is_found_without(
     assert recall(store, vectors, allowed) >= 0.97
     assert (4 * K, False) in asked
     assert sum(filtered for _, filtered in asked) < len(asked) / 10
+
+
+def test_a_filter_of_a_tenth_loses_nothing(
+    store: LanceStore, vectors: np.ndarray, asked: list[tuple[int, bool]]
+) -> None:
+    allowed = sorted(np.random.default_rng(4).choice(6000, 700, replace=False).tolist())
+    assert recall(store, vectors, allowed) >= 0.99
+    assert set(asked) == {(K, True)}
 
 
 def test_a_narrow_filter_is_answered_by_a_scan(

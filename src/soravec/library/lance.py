@@ -30,11 +30,13 @@ PROBED_SHARE = 0.15
 """Of the partitions, those nearest to a query are looked into."""
 MIN_PROBES = 20
 """Partitions that are looked into at least."""
+ALL_PROBES = 1_000_000
+"""More than there are partitions."""
 SAMPLE_RATE, MAX_ITERATIONS = 64, 20
 """Of the k-means that makes partitions: samples for each, and rounds; fewer than LanceDB's own."""
 REFINE_FACTOR = 2
 """Candidates per wanted row whose exact score is computed: eight bits tell nearly all apart."""
-WIDE_FILTER_SHARE = 0.05
+WIDE_FILTER_SHARE = 0.3
 """A filter that leaves this share of the rows or more is applied to what is found without it."""
 MORE_THAN_EXPECTED, MOST_FETCHED = 2, 5_000
 """How many times the rows of which `k` should be left are fetched then, and how many at most."""
@@ -113,7 +115,7 @@ class LanceStore:
     def remove(self, video_keys: Sequence[int]) -> None:
         """Remove every row of some videos."""
         if len(video_keys) and self._table.count_rows():
-            self._guard(self._table.delete, _condition(sorted(video_keys)))
+            self._guard(self._table.delete, _is_one_of(sorted(video_keys)))
 
     def search(
         self,
@@ -126,46 +128,47 @@ class LanceStore:
         """Return the `k` rows of the largest inner product with `query` (D,), best first."""
         if k < 1 or (allowed is not None and not allowed.keys):
             return self._rows(None)
+        if not self._partition_rows():
+            return self._nearest(query, k, 0.0, _condition(allowed))
         if allowed is None:
-            rows = self._nearest(query, k, everywhere=everywhere)
-            is_whole = len(rows) == k or everywhere or not self._partition_rows()
-            return rows if is_whole else self._nearest(query, k, everywhere=True)
+            rows = self._nearest(query, k, 1.0 if everywhere else PROBED_SHARE)
+            return rows if len(rows) == k else self._nearest(query, k, 1.0)
         many = ceil(MORE_THAN_EXPECTED * k / allowed.share)
-        if self._partition_rows() and allowed.share >= WIDE_FILTER_SHARE and many <= MOST_FETCHED:
-            rows = _only_of(allowed.keys, self._nearest(query, many, everywhere=everywhere), k)
+        if allowed.share >= WIDE_FILTER_SHARE and many <= MOST_FETCHED:
+            # The rarer the rows that pass, the farther from the query lie the best of them.
+            probed = 1.0 if everywhere else PROBED_SHARE / allowed.share
+            rows = _only_of(allowed.keys, self._nearest(query, many, probed), k)
             if len(rows) == k:
                 return rows
-        # Partitions near the query may hold none of what is allowed.
-        return self._nearest(query, k, _condition(allowed.keys), everywhere=True)
+        condition = _condition(allowed)
+        is_few = int(self._table.count_rows(condition)) < SCAN_MAX_ROWS
+        return self._nearest(query, k, 0.0 if is_few else 1.0, condition)
 
     def _nearest(
-        self, query: NDArray[np.float32], k: int, condition: str = "", *, everywhere: bool
+        self, query: NDArray[np.float32], k: int, probed_share: float, condition: str = ""
     ) -> VectorRows:
-        """Return the `k` best of the rows that meet a condition; by a scan where they are few."""
+        """Return the `k` best of the rows that meet a condition.
+
+        `probed_share` of the partitions are looked into, those nearest to the query; with 0 every
+        row is, without the index.
+        """
         builder = (
             self._table.search(query.astype(np.float32), vector_column_name="vector")
             .distance_type("dot")
             .limit(k)
             .select(_COLUMNS)
         )
-        with_index = bool(self._partition_rows())
         if condition:
             builder = builder.where(condition, prefilter=True)
-            with_index = with_index and self._table.count_rows(condition) >= SCAN_MAX_ROWS
-        if not with_index:
+        if probed_share == 0:
             builder = builder.bypass_vector_index()
-        elif everywhere:  # no most is LanceDB's way of saying all
-            builder = builder.minimum_nprobes(MIN_PROBES).maximum_nprobes(0)
-            builder = builder.refine_factor(REFINE_FACTOR)
         else:
-            builder = builder.nprobes(self._num_probes(k)).refine_factor(REFINE_FACTOR)
+            num_partitions = int(self._table.count_rows()) / self._partition_rows()
+            probes = max(MIN_PROBES, ceil(probed_share * num_partitions))
+            # Rows that are gone leave more partitions than the others would have.
+            probes = probes if probed_share < 1 else ALL_PROBES
+            builder = builder.nprobes(probes).refine_factor(REFINE_FACTOR)
         return self._rows(self._guard(builder.to_arrow))
-
-    def _num_probes(self, k: int) -> int:
-        """Return how many of the nearest partitions to look into."""
-        partition_rows = self._partition_rows()
-        num_partitions = ceil(int(self._table.count_rows()) / partition_rows)
-        return max(MIN_PROBES, ceil(PROBED_SHARE * num_partitions), ceil(k / partition_rows))
 
     def rows_of(self, video_key: int) -> VectorRows:
         """Return the rows of one video in order of their ordinals."""
@@ -296,7 +299,12 @@ def _only_of(video_keys: Sequence[int], rows: VectorRows, k: int) -> VectorRows:
     return VectorRows(rows.video_keys[kept], rows.ordinals[kept], rows.vectors[kept])
 
 
-def _condition(video_keys: Sequence[int]) -> str:
+def _condition(allowed: Allowed | None) -> str:
+    """Return an SQL condition for some videos, empty for all."""
+    return "" if allowed is None else _is_one_of(allowed.keys)
+
+
+def _is_one_of(video_keys: Sequence[int]) -> str:
     """Return an SQL condition for ascending keys: a few runs as ranges, else one flat list."""
     runs = as_ranges(list(video_keys))
     if len(runs) > MAX_RANGES:
