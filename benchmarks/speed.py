@@ -20,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 from speed_corpus import KINDS, drawn, real
+from speed_run import CANNOT_READ
 
 import soravec
 
@@ -73,8 +74,12 @@ def measured(name, files, arguments, *, keyframes):
     length = sum(soravec.probe(path).duration_seconds for path in files)
     seconds = {way: [] for way in arguments.ways}
     for _ in range(arguments.rounds):
-        for way, times in seconds.items():
-            times.append(run(way, files, arguments.model, keyframes=keyframes)["seconds"])
+        for way in list(seconds):
+            found = run(way, files, arguments.model, keyframes=keyframes)
+            if found is None:
+                del seconds[way]
+            else:
+                seconds[way].append(found["seconds"])
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "corpus": name,
@@ -87,10 +92,13 @@ def measured(name, files, arguments, *, keyframes):
 
 
 def run(way, files, model, *, keyframes):
+    """Return what a way says in a process of its own, None where it cannot read the files."""
     script = Path(__file__).with_name("speed_run.py")
     command = [sys.executable, script, way, "--model", model, *files]
     command += ["--keyframes"] if keyframes else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == CANNOT_READ:
+        return None
     if done.returncode:
         raise SystemExit(f"{way}: {done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -36,6 +36,8 @@ from soravec.library.indexer import IndexOptions
 from soravec.runtime.engine import open_graph
 from soravec.runtime.frames import BATCH_FRAMES
 
+CANNOT_READ = 3
+"""Exit status of a way that has no decoder for the files."""
 THREADS = len(os.sched_getaffinity(0))
 
 
@@ -119,6 +121,9 @@ def by_opencv(arguments, encoder):
     height, width = size_of(encoder)
     cnn = eager(arguments, encoder)
     plans = [wanted(path, arguments, encoder) for path in arguments.files]
+
+    if not all(cv2.VideoCapture(str(path)).read()[0] for path in arguments.files):
+        raise SystemExit(CANNOT_READ)
 
     def small(frame):
         frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
