@@ -201,8 +201,9 @@ class LanceStore:
         growth = (wanted / (self._partition_rows() or inf)) ** 2
         fits = 1 / MOST_GROWTH < growth < MOST_GROWTH
         if num_rows >= ANN_MIN_ROWS and not fits:
-            for name in (name for name, columns in indices.items() if columns == ["vector"]):
-                self._guard(self._table.drop_index, name)
+            for name, columns in indices.items():
+                if columns == ["vector"]:
+                    self._guard(self._table.drop_index, name)
             logger.info("building an index over %d vectors", num_rows)
             config = IvfSq(
                 distance_type="dot",

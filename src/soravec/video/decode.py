@@ -114,7 +114,7 @@ class PictureSource:
         self.keyframes_only = keyframes_only
         self.jumped = keyframes_only
         self._with_following = with_following
-        self._following: dict[int | None, VideoFrame] = {}  # by the PTS of their keyframes
+        self._following: dict[int, VideoFrame] = {}  # by the PTS of their keyframes
         self._fast_decode = fast_decode
         self.warnings: list[str] = []
         self._notes = Notes()
@@ -308,7 +308,8 @@ class PictureSource:
             self._can_seek = False  # the container's own times mean two places from here on
 
     def _picture(self, timed: Timed[VideoFrame]) -> Picture:
-        following = self._following.pop(timed.item.pts, None)
+        stamp = timed.item.pts
+        following = None if stamp is None else self._following.pop(stamp, None)
         return Picture(timed.seconds, timed.duration_seconds, timed.item, following=following)
 
     def _decode(self) -> Iterator[VideoFrame]:
@@ -369,7 +370,7 @@ class PictureSource:
         if len(frames) != 2 or not self._keyframes_of(frames[:1]):
             return []
         key, following = frames
-        if not following.is_corrupt:
+        if key.pts is not None and not following.is_corrupt:
             self._following[key.pts] = following
         return [key]
 
