@@ -332,7 +332,7 @@ class _Channel:
         self._sink.write(struct.pack(">I", len(header)))
         self._sink.write(header)
         for array in arrays.values():
-            self._sink.write(array.tobytes())
+            self._sink.write(array.reshape(-1).view(np.uint8))
         self._sink.flush()
 
     def receive(self) -> Message | None:

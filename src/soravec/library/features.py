@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import save_file
 
 from soravec.errors import LibraryError
 from soravec.types import FrameFeatures, Shots, TimedText, Transition, VideoInfo
@@ -46,15 +46,15 @@ class FeatureFiles:
         aside = path.with_suffix(f".{os.getpid()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as file:
-                file.write(save(dict(arrays), {"soravec": json.dumps(header)}))
-                file.flush()
+            save_file(dict(arrays), aside, {"soravec": json.dumps(header)})
+            with aside.open("rb+") as file:
                 os.fsync(file.fileno())
             aside.replace(path)
             _sync_folder(path.parent)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             aside.unlink(missing_ok=True)
-            raise LibraryError(f"{path}: cannot be written ({error.strerror})") from error
+            reason = getattr(error, "strerror", None) or error
+            raise LibraryError(f"{path}: cannot be written ({reason})") from error
 
     def read(self, video_id: str, feature_id: str) -> FrameFeatures:
         """Return the stored features of a video.

@@ -280,7 +280,7 @@ class Encoder:
             VideoError: The file cannot be used.
             QueryError: The span holds no frame.
         """
-        features: list[NDArray[np.float16]] = []
+        features = bytearray()  # grows in place: of a long file this is most of the memory
         seconds: list[NDArray[np.float64]] = []
         is_followed = False
         place = find_place(source, allow_urls=allow_urls)
@@ -301,7 +301,7 @@ class Encoder:
                 stand_alone=choice.stand_alone,
             )
             for frames in stream:
-                features.append(self.features(frames))
+                features += self.features(frames).tobytes()
                 seconds.append(frames.seconds)
                 is_followed = is_followed or frames.following is not None
                 if on_progress is not None:
@@ -311,8 +311,9 @@ class Encoder:
                     f"{video.info.path}: no frame between {start_seconds} and {end_seconds}"
                     f" seconds. Its length: 'soravec probe {video.info.path}'."
                 )
+            shape = -1, self.config.cnn.feature_dim
             result = FrameFeatures(
-                features=np.concatenate(features),
+                features=np.frombuffer(features, np.float16).reshape(shape),
                 seconds=np.concatenate(seconds),
                 shots=video.shots,
                 info=_with_warnings(video),
