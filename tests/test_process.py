@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from soravec.errors import WorkerError
-from soravec.process import Message, supervise
+from soravec.process import Message, Worker, supervise
 
 CHILD = """
 import os, sys, time
@@ -17,7 +17,7 @@ import numpy as np
 from soravec.process import Message, serve
 
 def open_session(setup):
-    def work(job, tell):
+    def work(job, parent):
         what = job.header["what"]
         if what == "die":
             os.kill(os.getpid(), 9)
@@ -34,7 +34,7 @@ def open_session(setup):
         if what == "slow":
             for step in range(4):
                 time.sleep(0.2)
-                tell({"step": step})
+                parent.tell({"step": step})
         values = job.arrays.get("x", np.zeros(1)) * setup.header["factor"]
         return Message({"kind": "done", "pid": os.getpid()}, {"y": values})
     return work
@@ -53,8 +53,7 @@ def child(tmp_path, monkeypatch):
 
 def run(child, whats, *, deadline=30.0, num_workers=2, on_progress=None):
     outcomes = supervise(
-        child,
-        Message({"factor": 3}),
+        Worker(child, Message({"factor": 3})),
         list(enumerate(whats)),
         encode=lambda job: Message({"what": job[1]}, {"x": np.full((2, 3), job[0], np.float32)}),
         deadline_seconds=lambda progress: deadline,
@@ -105,8 +104,7 @@ def test_a_child_that_cannot_start_is_one_clear_error():
 
 def test_closing_early_leaves_no_child(child):
     outcomes = supervise(
-        child,
-        Message({"factor": 1}),
+        Worker(child, Message({"factor": 1})),
         ["ok", "hang", "hang"],
         encode=lambda what: Message({"what": what}),
         deadline_seconds=lambda progress: 60,
@@ -122,8 +120,9 @@ def test_children_go_when_their_parent_is_killed(child, tmp_path):
     script.write_text(
         textwrap.dedent(
             """
-            from soravec.process import Message, supervise
-            for _ in supervise("child_of_test", Message({"factor": 1}), ["ok", "hang", "hang"],
+            from soravec.process import Message, Worker, supervise
+            worker = Worker("child_of_test", Message({"factor": 1}))
+            for _ in supervise(worker, ["ok", "hang", "hang"],
                                encode=lambda what: Message({"what": what}),
                                deadline_seconds=lambda p: 60, num_workers=2):
                 print("one", flush=True)

@@ -6,6 +6,7 @@ A frame is a length, a JSON header, and the raw bytes of the arrays that the hea
 """
 
 import json
+import math
 import os
 import queue
 import signal
@@ -16,31 +17,31 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import IO, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soravec.errors import WorkerError
+from soravec.sandbox import (
+    ChildLimits,
+    cap_cpu_seconds,
+    child_environment,
+    confine,
+    memory_of,
+)
 
 MAX_HEADER_BYTES = 64 * 2**20
 MAX_LAST_WORDS = 20
 START_SECONDS = 120.0
 """A child that is not ready by then has failed."""
 
-ONE_THREAD = dict.fromkeys(
-    (
-        "OPENBLAS_NUM_THREADS",
-        "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "BLIS_NUM_THREADS",
-        "VECLIB_MAXIMUM_THREADS",
-    ),
-    "1",
-)
-"""What every child finds in its environment. There is a child per core: threads of BLAS beside them
-only wait for one another, busily, and took a third of the time."""
+LOOK_SECONDS = 0.2
+"""How often a child's memory is looked at."""
+
+MAX_ARRAY_BYTES = 2 * 2**30
+"""What the arrays of one message may take together: features of five days at 2 frames a second."""
 
 J = TypeVar("J")
 
@@ -65,14 +66,26 @@ class Outcome(Generic[J]):
     """The child's last message, or why there is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What to start children of."""
+
+    module: str
+    """What to run: `python -m MODULE`, which calls `serve`."""
+    setup: Message
+    """First message to every child; it answers `{"kind": "ready"}`."""
+    limits: ChildLimits | None = ChildLimits()
+    """What a child may use; `soravec.sandbox` tells what else it gives up. None trusts it."""
+
+
 def supervise(
-    module: str,
-    setup: Message,
+    worker: Worker,
     jobs: Iterable[J],
     *,
     encode: Callable[[J], Message],
     deadline_seconds: Callable[[Mapping[str, Any]], float],
     num_workers: int,
+    answer: Callable[[J, Mapping[str, Any]], Message] | None = None,
     on_progress: Callable[[J, Mapping[str, Any]], None] | None = None,
 ) -> Iterator[Outcome[J]]:
     """Yield the outcome of every job, in order of completion.
@@ -82,13 +95,13 @@ def supervise(
     generator, or an interrupt, kills every child.
 
     Args:
-        module: What to run: `python -m MODULE`, which calls `serve`.
-        setup: First message to every child; it answers `{"kind": "ready"}`.
+        worker: What to start.
         jobs: Read only as far as there are workers to take them.
         encode: Turns a job into its message.
         deadline_seconds: Seconds that a job may take from its start, from the header of the last
             progress message (at first an empty one).
         num_workers: Children at most.
+        answer: Called with a job and the header of what its child asks for; in a thread of its own.
         on_progress: Called with a job and the header of each of its progress messages.
 
     Raises:
@@ -97,7 +110,8 @@ def supervise(
     waiting: queue.Queue[J | None] = queue.Queue()
     events: queue.Queue[tuple[J, Mapping[str, Any]] | Outcome[J] | WorkerError] = queue.Queue()
     stopping = threading.Event()
-    args = module, setup, waiting, events, stopping, encode, deadline_seconds
+    terms = _Terms(worker, encode, deadline_seconds, answer)
+    shared = terms, waiting, events, stopping
     threads: list[threading.Thread] = []
     in_flight = 0
     supply = iter(jobs)
@@ -107,7 +121,7 @@ def supervise(
                 waiting.put(job)
                 in_flight += 1
                 if len(threads) < in_flight:
-                    threads.append(threading.Thread(target=_tend, args=args, daemon=True))
+                    threads.append(threading.Thread(target=_tend, args=shared, daemon=True))
                     threads[-1].start()
             if not in_flight:
                 return
@@ -127,39 +141,70 @@ def supervise(
             thread.join()
 
 
-def serve(open_session: Callable[[Message], Callable[[Message, "Tell"], Message]]) -> None:
+class Parent:
+    """What a job in a child may say to its parent while it works."""
+
+    def __init__(self, channel: "_Channel", inbox: "queue.Queue[Message]") -> None:
+        self._channel = channel
+        self._inbox = inbox
+
+    def tell(self, header: Mapping[str, Any]) -> None:
+        """Report progress."""
+        self._channel.send(Message({**header, "kind": "progress"}))
+
+    def ask(self, header: Mapping[str, Any]) -> Message:
+        """Ask for something, and wait for the answer of `supervise`'s `answer`."""
+        self._channel.send(Message({**header, "kind": "ask"}))
+        return self._inbox.get()
+
+
+def serve(open_session: Callable[[Message], Callable[[Message, Parent], Message]]) -> None:
     """Run the child's side of the pipe until the parent closes it.
+
+    Between the call of `open_session` and the first job the process is confined, if its parent says
+    so: what needs sockets, processes or files to write is done by then.
 
     Args:
         open_session: Called once with the setup message; returns the function that does a job,
-            which is given the job and a function that reports progress.
+            which is given the job and the parent to speak to.
     """
     channel = _Channel(*_private_pipe())
     inbox: queue.Queue[Message] = queue.Queue()
     threading.Thread(target=_listen, args=(channel, inbox), daemon=True).start()
+    terms = inbox.get().header
     work = open_session(inbox.get())
-    channel.send(Message({"kind": "ready"}))
+    limits = terms["limits"]
+    lacking = [] if limits is None else confine(ChildLimits(**limits), parent_id=terms["parent"])
+    channel.send(Message({"kind": "ready", "lacking": lacking}))
+    parent = Parent(channel, inbox)
     while True:
-        job = inbox.get()
-        channel.send(
-            work(job, lambda header: channel.send(Message({"kind": "progress", **header})))
-        )
-
-
-Tell = Callable[[Mapping[str, Any]], None]
+        channel.send(work(inbox.get(), parent))
 
 
 class Child:
-    """A running `python -m MODULE`."""
+    """A running `python -m MODULE`.
 
-    def __init__(self, module: str, setup: Message) -> None:
+    Args:
+        worker: What to run.
+
+    Attributes:
+        lacking: What it could not give up on this machine, in sentences.
+
+    Raises:
+        WorkerError: It died before it was ready.
+        TimeoutError: It was not ready in time.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._limits = worker.limits
+        self._looked = 0.0
         self._process = subprocess.Popen(
             # -P: a file of the working directory must not shadow a module of ours.
-            [sys.executable, "-P", "-m", module],
+            [sys.executable, "-P", "-m", worker.module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ | ONE_THREAD,
+            env=child_environment(os.environ),
             # Ctrl-C reaches the parent alone, which decides.
             start_new_session=os.name == "posix",
         )
@@ -173,9 +218,12 @@ class Child:
         self._ears = threading.Thread(target=self._overhear, daemon=True)
         self._ears.start()
         try:
-            self.send(setup)
-            self.receive(START_SECONDS)
-        except WorkerError:
+            limits = None if worker.limits is None else asdict(worker.limits)
+            self.send(Message({"limits": limits, "parent": os.getpid()}))
+            self.send(worker.setup)
+            ready = self.receive(START_SECONDS).header
+            self.lacking: tuple[str, ...] = tuple(ready.get("lacking", ()))
+        except (WorkerError, TimeoutError):
             self.kill()
             raise
 
@@ -204,6 +252,28 @@ class Child:
         if message is None:
             raise WorkerError(self._obituary())
         return message
+
+    def allow(self, seconds: float) -> None:
+        """Let it compute for so long from now on, on as many cores as there are."""
+        if self._limits is not None:
+            cap_cpu_seconds(self._process.pid, seconds * (os.cpu_count() or 1))
+
+    def look(self) -> None:
+        """Look at its memory, now and then.
+
+        Raises:
+            WorkerError: It holds more than it may.
+        """
+        now = time.monotonic()
+        if self._limits is None or now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        held, most = memory_of(self._process.pid), self._limits.memory_bytes
+        if held > most:
+            raise WorkerError(
+                f"held {held / 2**20:.0f} MiB of memory where {most / 2**20:.0f} are allowed; its"
+                " worker was killed"
+            )
 
     def kill(self) -> None:
         """End the child at once and wait for its end."""
@@ -237,27 +307,34 @@ class Child:
         return f"the worker process died: {how}{words}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms(Generic[J]):
+    """What `supervise` was given, for the threads that tend to children."""
+
+    worker: Worker
+    encode: Callable[[J], Message]
+    deadline_seconds: Callable[[Mapping[str, Any]], float]
+    answer: Callable[[J, Mapping[str, Any]], Message] | None
+
+
 def _tend(
-    module: str,
-    setup: Message,
+    terms: _Terms[J],
     waiting: "queue.Queue[J | None]",
     events: "queue.Queue[Any]",
     stopping: threading.Event,
-    encode: Callable[[J], Message],
-    deadline_seconds: Callable[[Mapping[str, Any]], float],
 ) -> None:
     """Keep one child at work until the queue holds a None."""
     child: Child | None = None
     while (job := waiting.get()) is not None and not stopping.is_set():
         try:
-            child = child or Child(module, setup)
+            child = child or Child(terms.worker)
         except (WorkerError, TimeoutError) as error:
             reason = str(error) or f"the worker process was not ready within {START_SECONDS:.0f} s"
             events.put(WorkerError(reason))
             return
         try:
-            child.send(encode(job))
-            reply = _await_reply(child, job, events, stopping, deadline_seconds)
+            child.send(terms.encode(job))
+            reply = _await_reply(child, job, terms, events, stopping)
             events.put(Outcome(job, reply))
         except WorkerError as error:
             child.kill()
@@ -270,28 +347,37 @@ def _tend(
 def _await_reply(
     child: Child,
     job: J,
+    terms: _Terms[J],
     events: "queue.Queue[Any]",
     stopping: threading.Event,
-    deadline_seconds: Callable[[Mapping[str, Any]], float],
 ) -> Message:
-    """Return the first message that is not progress."""
+    """Return the first message that is neither progress nor a question."""
     started = time.monotonic()
     progress: Mapping[str, Any] = {}
+    capped = 0.0
     while not stopping.is_set():
-        allowed = deadline_seconds(progress)
+        allowed = terms.deadline_seconds(progress)
         remaining = started + allowed - time.monotonic()
+        if allowed != capped:
+            child.allow(remaining)
+            capped = allowed
+        child.look()
         if remaining <= 0:
             raise WorkerError(
                 f"not done within its deadline of {allowed:.0f} s; its worker was killed"
             )
         try:
-            message = child.receive(min(remaining, 0.2))
+            message = child.receive(min(remaining, LOOK_SECONDS))
         except TimeoutError:
             continue
-        if message.header.get("kind") != "progress":
+        kind = message.header.get("kind")
+        if kind == "ask" and terms.answer is not None:
+            child.send(terms.answer(job, message.header))
+        elif kind == "progress":
+            progress = message.header
+            events.put((job, progress))
+        else:
             return message
-        progress = message.header
-        events.put((job, progress))
     raise WorkerError("stopped")
 
 
@@ -332,7 +418,7 @@ class _Channel:
         self._sink.write(struct.pack(">I", len(header)))
         self._sink.write(header)
         for array in arrays.values():
-            self._sink.write(array.reshape(-1).view(np.uint8))
+            self._sink.write(array.reshape(-1).view(np.uint8).data)
         self._sink.flush()
 
     def receive(self) -> Message | None:
@@ -342,12 +428,15 @@ class _Channel:
             if length > MAX_HEADER_BYTES:
                 return None
             frame = json.loads(self._read(length))
-            arrays = {}
+            arrays, room = {}, MAX_ARRAY_BYTES
             for name, dtype, shape in frame["arrays"]:
-                size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+                size = math.prod(shape) * np.dtype(dtype).itemsize
+                if min(shape, default=0) < 0 or size > room:
+                    return None
+                room -= size
                 arrays[name] = np.frombuffer(self._read(size), dtype).reshape(shape)
-            return Message(frame["header"], arrays)
-        except (EOFError, OSError, ValueError):
+            return Message({**frame["header"]}, arrays)
+        except (EOFError, OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
 
     def _read(self, size: int) -> bytes:

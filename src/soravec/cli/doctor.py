@@ -25,7 +25,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Return what was found, in the order of the data flow."""
-    return [*_checked(), *_extras(), *_platform()]
+    return [*_checked(), _sandbox(), *_extras(), *_platform()]
 
 
 def _checked() -> Iterator[Finding]:
@@ -77,6 +77,26 @@ def _catalogue() -> str:
     with sqlite3.connect(":memory:") as db:
         db.execute("CREATE VIRTUAL TABLE t USING fts5(x, tokenize='trigram')")
     return f"sqlite {sqlite3.sqlite_version} with full text"
+
+
+def _sandbox() -> Finding:
+    """Start a worker, and ask it what it could give up."""
+    from soravec.errors import SoravecError
+    from soravec.library.indexer import WORKER
+    from soravec.library.worker import setup_message
+    from soravec.process import Child, Worker
+    from soravec.runtime.encoder import load
+
+    try:
+        setup = setup_message(load(), sampling="uniform", num_threads=1)
+        child = Child(Worker(WORKER, setup))
+    except (SoravecError, OSError, TimeoutError) as error:
+        return Finding("sandbox", "missing", f"no worker can be started ({error})")
+    child.kill()
+    if child.lacking:
+        detail = f"{'; '.join(child.lacking)}. Read files of strangers in a container of your own"
+        return Finding("sandbox", "absent", detail)
+    return Finding("sandbox", "ok", "workers have no network, no processes, no file to write")
 
 
 def _extras() -> Iterator[Finding]:

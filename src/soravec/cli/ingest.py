@@ -31,6 +31,10 @@ FastDecodeOption = Annotated[
     bool,
     typer.Option("--fast-decode", help="Decode less smoothly: faster, nearly the same vectors."),
 ]
+TrustedOption = Annotated[
+    bool,
+    typer.Option("--trusted", help="Files of your own: decode without limits and sandbox."),
+]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Processes.", show_default="one per core")
 ]
@@ -58,6 +62,7 @@ def embed(
     frame_folders: FrameFoldersOption = False,
     fps: FpsOption = None,
     allow_urls: AllowUrlsOption = False,
+    trusted: TrustedOption = False,
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
     as_json: JsonOption = False,
@@ -68,6 +73,7 @@ def embed(
     from soravec.library.batch import embed_files
     from soravec.runtime.encoder import load
     from soravec.video import is_url
+    from soravec.video.remote import shown_url
 
     if problem := check_request(out, per, sampling):
         raise typer.BadParameter(problem)
@@ -75,7 +81,7 @@ def embed(
     paths = named_videos(files, frame_folders=frame_folders)
     refused = [] if allow_urls else [path for path in paths if is_url(path)]
     if refused:
-        raise typer.BadParameter(f"{refused[0]}: URLs are opened only with --allow-urls")
+        raise typer.BadParameter(f"{shown_url(refused[0])}: URLs are opened only with --allow-urls")
     rows, failed = [], 0
     for done in embed_files(
         paths,
@@ -84,6 +90,7 @@ def embed(
         num_workers=workers,
         fps=fps,
         fast_decode=fast_decode,
+        trusted=trusted,
     ):
         if done.embedding is not None and done.features is not None:
             rows.extend(rows_of(done.path, done.embedding, done.features, per=per))
@@ -149,6 +156,7 @@ def index(
             "--subtitles/--no-subtitles", help="Store subtitles, inside and beside files."
         ),
     ] = True,
+    trusted: TrustedOption = False,
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
     as_json: JsonOption = False,
@@ -187,6 +195,7 @@ def index(
             allow_urls=allow_urls,
             metadata=metadata,
             subtitles=subtitles,
+            trusted=trusted,
         )
         report = store.add(list(paths), encoder=encoder, options=options, on_result=tell)
         if annotations is not None:

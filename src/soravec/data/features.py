@@ -20,7 +20,7 @@ from soravec.errors import LibraryError, VideoError, WorkerError
 from soravec.library.features import FeatureFiles, unpack
 from soravec.library.identity import video_identity
 from soravec.library.indexer import default_deadline
-from soravec.process import Message, supervise
+from soravec.process import Message, Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.frames import frames_of_segment
@@ -218,8 +218,7 @@ class FeatureCache:
         workers = max(1, min(self._num_workers or cores, len(jobs)))
         setup = setup_message(self._encoder, num_threads=max(1, cores // workers))
         outcomes = supervise(
-            WORKER,
-            setup,
+            Worker(WORKER, setup),
             range(len(jobs)),
             encode=lambda number: encode(jobs[number]),
             deadline_seconds=default_deadline,

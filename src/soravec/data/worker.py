@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from soravec.data.augmentation import Augmentation, augment
 from soravec.errors import SoravecError
 from soravec.library.features import pack
-from soravec.process import Message, Tell, serve
+from soravec.process import Message, Parent, serve
 from soravec.runtime.config import from_dict
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.folder import find_model
@@ -50,7 +50,7 @@ def view_job(
     return Message(header, {"seconds": seconds})
 
 
-def open_session(setup: Message) -> Callable[[Message, Tell], Message]:
+def open_session(setup: Message) -> Callable[[Message, Parent], Message]:
     """Return the function that answers a job."""
     header = setup.header
     encoder = Encoder(
@@ -60,11 +60,11 @@ def open_session(setup: Message) -> Callable[[Message, Tell], Message]:
         num_threads=header["num_threads"],
     ).sampled(**header["sampling"])
 
-    def work(job: Message, tell: Tell) -> Message:
+    def work(job: Message, parent: Parent) -> Message:
         try:
             if "augmentation" in job.header:
                 return _read_view(encoder, job)
-            return _read_plain(encoder, job.header["path"], tell)
+            return _read_plain(encoder, job.header["path"], parent)
         except SoravecError as error:
             return _failure(type(error).__name__, str(error))
         except MemoryError:
@@ -76,10 +76,10 @@ def open_session(setup: Message) -> Callable[[Message, Tell], Message]:
     return work
 
 
-def _read_plain(encoder: Encoder, path: str, tell: Tell) -> Message:
+def _read_plain(encoder: Encoder, path: str, parent: Parent) -> Message:
     def on_progress(info: VideoInfo, seconds: float) -> None:
         done = {"done_seconds": seconds - info.start_seconds}
-        tell({**done, "duration_seconds": info.duration_seconds})
+        parent.tell({**done, "duration_seconds": info.duration_seconds})
 
     features, arrays = pack(encoder.read(path, on_progress=on_progress))
     return Message({"kind": "read", **features}, arrays)

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soravec.errors import WorkerError
-from soravec.library.indexer import default_deadline
+from soravec.library.fetching import Fetcher
+from soravec.library.indexer import WORKER, default_deadline
 from soravec.library.worker import read_reply, setup_message
-from soravec.process import Message, Outcome, supervise
+from soravec.process import Message, Outcome, Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.sampling import Sampling
 from soravec.types import Embedding, FrameFeatures
+from soravec.video import is_url
+from soravec.video.remote import shown_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Embedded:
     """What became of one file."""
 
     path: str
-    """As the caller named it."""
+    """As the caller named it, without a password."""
     embedding: Embedding | None = None
     """Its vectors; None where it was skipped."""
     features: FrameFeatures | None = None
@@ -36,6 +39,7 @@ def embed_files(
     num_workers: int | None = None,
     fps: float | None = None,
     fast_decode: bool = False,
+    trusted: bool = False,
 ) -> Iterator[Embedded]:
     """Yield the vectors of files in their order; one bad file does not stop the others.
 
@@ -46,27 +50,31 @@ def embed_files(
         num_workers: Processes; None means one per core.
         fps: Frames per second of folders of frames; None for what they state, else 25.
         fast_decode: Leave out the decoder's smoothing over the edges of blocks.
+        trusted: Decode in children that may do whatever this process may (else: `soravec.sandbox`).
     """
+    shown = [shown_url(path) if is_url(path) else str(path) for path in map(str, paths)]
     cores = available_cores()
     workers = max(1, min(num_workers or cores, len(paths)))
+    setup = setup_message(
+        encoder,
+        sampling=sampling,
+        num_threads=max(1, cores // workers),
+        fps=fps,
+        fast_decode=fast_decode,
+    )
+    fetcher = Fetcher()
     outcomes = supervise(
-        "soravec.library.worker",
-        setup_message(
-            encoder,
-            sampling=sampling,
-            num_threads=max(1, cores // workers),
-            fps=fps,
-            fast_decode=fast_decode,
-        ),
+        Worker(WORKER, setup, limits=None) if trusted else Worker(WORKER, setup),
         range(len(paths)),
-        encode=lambda number: Message({"path": str(paths[number])}),
+        encode=lambda number: Message({"path": shown[number]}),
         deadline_seconds=default_deadline,
         num_workers=workers,
+        answer=lambda number, header: fetcher.answer(str(paths[number]), header),
     )
     waiting: dict[int, Embedded] = {}
     turn = 0
     for outcome in outcomes:
-        waiting[outcome.job] = _embedded(str(paths[outcome.job]), outcome)
+        waiting[outcome.job] = _embedded(shown[outcome.job], outcome)
         while turn in waiting:
             yield waiting.pop(turn)
             turn += 1

@@ -12,17 +12,19 @@ from typing import Any, Literal
 from soravec.errors import LibraryError, MissingVideo, NotAllowed, VideoError, WorkerError
 from soravec.library.catalogue import Catalogue
 from soravec.library.features import FeatureFiles, info_from_json
+from soravec.library.fetching import Fetcher
 from soravec.library.identity import FileStamp, VideoPath, stamp, video_identity
 from soravec.library.samples import sample_words
 from soravec.library.transcript import WordKeeper
 from soravec.library.vectors import VectorIndex
 from soravec.library.worker import job_message, read_reply, setup_message
-from soravec.process import Message, Outcome, supervise
+from soravec.process import Message, Outcome, Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.sampling import Sampling
 from soravec.types import Embedding, FrameFeatures, VideoInfo
 from soravec.video.metadata import without_metadata
+from soravec.video.remote import shown_url
 from soravec.video.text.sidecars import Sidecar
 from soravec.video.text.subtitles import WARNING_PREFIX
 
@@ -114,6 +116,8 @@ class IndexOptions:
     """Store title, chapters, place and time of recording that the files state."""
     subtitles: bool = True
     """Store the subtitles in the files and beside them."""
+    trusted: bool = False
+    """Decode in children that may do whatever this process may (else: `soravec.sandbox`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,8 @@ class Indexer:
         self._space_id = encoder.space_id
         self._report = IndexReport()
         self._twins: dict[str, list[FileStamp]] = {}
+        self._fetcher = Fetcher()
+        self._given: dict[str, str] = {}  # URLs with their passwords, by what is shown of them
         self._words = WordKeeper(
             catalogue, files, metadata=options.metadata, subtitles=options.subtitles
         )
@@ -223,16 +229,17 @@ class Indexer:
         cores = available_cores()
         workers = max(1, min(self._options.num_workers or cores, num_jobs))
         threads = max(1, cores // workers)
+        setup = setup_message(
+            self._encoder,
+            sampling=self._options.sampling,
+            num_threads=threads,
+            fps=self._options.fps,
+            metadata=self._options.metadata,
+            fast_decode=self._options.fast_decode,
+        )
+        trusted = Worker(WORKER, setup, limits=None)
         return supervise(
-            WORKER,
-            setup_message(
-                self._encoder,
-                sampling=self._options.sampling,
-                num_threads=threads,
-                fps=self._options.fps,
-                metadata=self._options.metadata,
-                fast_decode=self._options.fast_decode,
-            ),
+            trusted if self._options.trusted else Worker(WORKER, setup),
             jobs,
             encode=lambda job: job_message(
                 str(job.stamp.path),
@@ -241,8 +248,13 @@ class Indexer:
             ),
             deadline_seconds=self._deadline,
             num_workers=workers,
+            answer=self._fetched,
             on_progress=self._note_progress,
         )
+
+    def _fetched(self, job: _Job, header: Mapping[str, Any]) -> Message:
+        """Return what a child asks of the URL of its job."""
+        return self._fetcher.answer(self._given.get(str(job.stamp.path), ""), header)
 
     def _note_progress(self, job: _Job, header: Mapping[str, Any]) -> None:
         if header.get("stage") == "words":
@@ -263,20 +275,23 @@ class Indexer:
                 error = NotAllowed(printable, "its name is not valid UTF-8", "Rename it.")
                 self._fail(FileStamp(Path(printable), 0, 0), type(error).__name__, str(error))
                 continue
-            if isinstance(path, str) and not self._options.allow_urls:
-                refused = NotAllowed(path, _NO_URLS, "Allow it: --allow-urls, or download it.")
-                self._fail(FileStamp(path, 0, 0), type(refused).__name__, str(refused))
-                continue
+            shown = shown_url(path) if isinstance(path, str) else path
+            if isinstance(path, str):
+                self._given[str(shown)] = path
+                if not self._options.allow_urls:
+                    refused = NotAllowed(shown, _NO_URLS, "Allow it: --allow-urls, or download it.")
+                    self._fail(FileStamp(shown, 0, 0), type(refused).__name__, str(refused))
+                    continue
             try:
                 job = self._recognise(stamp(path))
             except VideoError as error:
-                self._fail(FileStamp(path, 0, 0), type(error).__name__, str(error))
+                self._fail(FileStamp(shown, 0, 0), type(error).__name__, str(error))
                 continue
             except OSError as error:
                 missing = MissingVideo(
-                    path, f"cannot be read ({error.strerror})", "Check the path."
+                    shown, f"cannot be read ({error.strerror})", "Check the path."
                 )
-                self._fail(FileStamp(path, 0, 0), type(missing).__name__, str(missing))
+                self._fail(FileStamp(shown, 0, 0), type(missing).__name__, str(missing))
                 continue
             if job is not None:
                 yield job
@@ -291,7 +306,8 @@ class Indexer:
             self._fail(file, *failure)
             return None
         known = None if self._options.verify else self._catalogue.known_file(file)
-        video_id = video_identity(file.path) if known is None else self._catalogue.video_id(known)
+        where = self._given.get(str(file.path), file.path)
+        video_id = video_identity(where) if known is None else self._catalogue.video_id(known)
         if video_id in self._twins:
             self._twins[video_id].append(file)
             return None

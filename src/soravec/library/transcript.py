@@ -11,7 +11,7 @@ from soravec.library.features import FeatureFiles
 from soravec.library.words import one_line
 from soravec.types import VideoInfo
 from soravec.video.container import CONTAINERS
-from soravec.video.inputs import find_input
+from soravec.video.inputs import Input
 from soravec.video.text.sidecars import Sidecar, SidecarFinder
 from soravec.video.text.subtitles import WARNING_PREFIX, Subtitles, read_subtitles
 
@@ -19,12 +19,12 @@ INSIDE = "video"
 """The source of words that stand in the video itself, whatever its path."""
 
 
-def read_words(path: str, info: VideoInfo, sidecars: Sequence[Sidecar]) -> Subtitles:
+def read_words(source: str | Input, info: VideoInfo, sidecars: Sequence[Sidecar]) -> Subtitles:
     """Return the subtitles of a video that could be read; nothing that goes wrong is an error."""
     if info.container.split(",")[0] not in CONTAINERS.split(","):  # a folder of frames, a picture
         return Subtitles((), (), ())
     try:
-        return read_subtitles(find_input(path, allow_urls=True), sidecars=sidecars)
+        return read_subtitles(source, sidecars=sidecars)
     except Exception as error:  # noqa: BLE001  # the vectors of a video do not depend on its words
         return Subtitles((), (), (f"{WARNING_PREFIX}not read ({type(error).__name__}: {error})",))
 

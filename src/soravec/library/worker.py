@@ -12,13 +12,14 @@ import numpy as np
 
 from soravec.errors import SoravecError
 from soravec.library.features import pack, unpack
+from soravec.library.fetching import Fetched
 from soravec.library.transcript import pack_sidecars, pack_words, read_words, unpack_sidecars
-from soravec.process import Message, Tell, serve
+from soravec.process import Message, Parent, serve
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.folder import find_model
 from soravec.runtime.vectors import mean_vector
 from soravec.types import Embedding, FrameFeatures, Segment, VideoInfo
-from soravec.video import probe
+from soravec.video import is_url, probe
 from soravec.video.metadata import without_metadata
 from soravec.video.text.sidecars import Sidecar
 from soravec.video.text.subtitles import Subtitles
@@ -79,7 +80,7 @@ def read_reply(message: Message) -> tuple[FrameFeatures, Embedding]:
     return features, embedding
 
 
-def open_session(setup: Message) -> Callable[[Message, Tell], Message]:
+def open_session(setup: Message) -> Callable[[Message, Parent], Message]:
     """Return the function that turns the path in a message into features and vectors."""
     header = setup.header
     encoder = Encoder(
@@ -89,11 +90,11 @@ def open_session(setup: Message) -> Callable[[Message, Tell], Message]:
         num_threads=header["num_threads"],
     )
 
-    def work(job: Message, tell: Tell) -> Message:
+    def work(job: Message, parent: Parent) -> Message:
         try:
             if not job.header.get("decode", True):
-                return _listen(job.header, header, tell)
-            return _embed(encoder, job.header, header, tell)
+                return _listen(job.header, header, parent)
+            return _embed(encoder, job.header, header, parent)
         except SoravecError as error:
             return _failure(type(error).__name__, str(error))
         except MemoryError:
@@ -108,27 +109,26 @@ def open_session(setup: Message) -> Callable[[Message, Tell], Message]:
 
 
 def _embed(
-    encoder: Encoder, job: Mapping[str, Any], setup: Mapping[str, Any], tell: Tell
+    encoder: Encoder, job: Mapping[str, Any], setup: Mapping[str, Any], parent: Parent
 ) -> Message:
-    path = job["path"]
+    source = _source(job["path"], parent)
     done = {"done_seconds": 0.0, "duration_seconds": 0.0}
 
     def on_progress(info: VideoInfo, seconds: float) -> None:
         done["done_seconds"] = seconds - info.start_seconds
         done["duration_seconds"] = info.duration_seconds
-        tell(done)
+        parent.tell(done)
 
     features = encoder.read(
-        path,
+        source,
         sampling=setup["sampling"],
-        allow_urls=True,  # the parent has passed on none that is not allowed
-        fps=setup["fps"] if Path(path).is_dir() else None,
+        fps=setup["fps"] if Path(job["path"]).is_dir() else None,
         fast_decode=setup["fast_decode"],
         on_progress=on_progress,
     )
     embedding = encoder.embed_features(features)
-    tell({**done, "stage": "words"})
-    info, words = _words(job, features.info, setup)
+    parent.tell({**done, "stage": "words"})
+    info, words = _words(job, source, features.info, setup)
     header, arrays = pack(replace(features, info=info))
     bounds = np.array([(s.start_seconds, s.end_seconds) for s in embedding.segments])
     vectors = np.stack([s.vector for s in embedding.segments])
@@ -136,24 +136,28 @@ def _embed(
     return Message(full, {**arrays, "bounds": bounds, "vectors": vectors})
 
 
-def _listen(job: Mapping[str, Any], setup: Mapping[str, Any], tell: Tell) -> Message:
+def _listen(job: Mapping[str, Any], setup: Mapping[str, Any], parent: Parent) -> Message:
     """Read the words of a file, and what it says of itself."""
-    path = job["path"]
-    facts = probe(path, allow_urls=True, fps=setup["fps"] if Path(path).is_dir() else None)
-    tell({"done_seconds": 0.0, "duration_seconds": facts.duration_seconds, "stage": "words"})
-    info, words = _words(job, facts, setup)
+    source = _source(job["path"], parent)
+    facts = probe(source, fps=setup["fps"] if Path(job["path"]).is_dir() else None)
+    parent.tell({"duration_seconds": facts.duration_seconds, "done_seconds": 0.0, "stage": "words"})
+    info, words = _words(job, source, facts, setup)
     return Message({"kind": "words", "info": asdict(info), "words": words})
 
 
+def _source(path: str, parent: Parent) -> str | Fetched:
+    return Fetched(parent.ask) if is_url(path) else path
+
+
 def _words(
-    job: Mapping[str, Any], info: VideoInfo, setup: Mapping[str, Any]
+    job: Mapping[str, Any], source: str | Fetched, info: VideoInfo, setup: Mapping[str, Any]
 ) -> tuple[VideoInfo, dict[str, Any]]:
     """Return the facts of a file, as far as they are wanted and with their warnings, and words."""
     if not setup["metadata"]:
         info = without_metadata(info)
     if job.get("sidecars") is None:
         return info, pack_words(Subtitles((), (), ()))
-    found = read_words(job["path"], info, unpack_sidecars(job["sidecars"]))
+    found = read_words(source, info, unpack_sidecars(job["sidecars"]))
     return replace(info, warnings=(*info.warnings, *found.warnings)), pack_words(found)
 
 

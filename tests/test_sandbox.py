@@ -1,0 +1,232 @@
+"""What a confined child cannot do, each tried in one."""
+
+import os
+import platform
+import sys
+import time
+
+import pytest
+
+from soravec.errors import WorkerError
+from soravec.process import Message, Worker, supervise
+from soravec.sandbox import ChildLimits, child_environment
+
+CHILD = """
+import ctypes, mmap, os, resource, socket, subprocess, threading, time
+from soravec.process import Message, serve
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+def call(number, *arguments):
+    if libc.syscall(number, *arguments) < 0:
+        raise OSError(ctypes.get_errno(), "system call")
+
+def run_thread():
+    thread = threading.Thread(target=lambda: None)
+    thread.start()
+    thread.join()
+
+def hold(num_bytes):
+    # Not data of its own, so that RLIMIT_DATA does not count it.
+    region = mmap.mmap(-1, num_bytes, flags=mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
+    for begin in range(0, num_bytes, 4096):
+        region[begin] = 1
+    time.sleep(60)
+
+def burn():
+    while True:
+        pass
+
+def leak():
+    return [os.open(os.devnull, os.O_RDONLY) for _ in range(10_000)]
+
+def open_session(setup):
+    def work(job, parent):
+        deed, folder = job.header["deed"], job.header["folder"]
+        try:
+            eval(deed, globals() | {"folder": folder})
+        except OSError as error:
+            return Message({"kind": "done", "refused": True, "error": str(error)})
+        except (MemoryError, ValueError) as error:
+            return Message({"kind": "done", "refused": True, "error": type(error).__name__})
+        return Message({"kind": "done", "refused": False, "environment": dict(os.environ)})
+    return work
+
+if __name__ == "__main__":
+    serve(open_session)
+"""
+
+linux = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"),
+    reason="the filter is Linux's",
+)
+
+
+@pytest.fixture
+def tried(tmp_path, monkeypatch):
+    """Return a function that has one confined child do things, and returns what it says of each."""
+    (tmp_path / "child_of_sandbox.py").write_text(CHILD)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file").write_text("kept")
+
+    def run(*deeds, limits=ChildLimits(), deadline=30.0):  # noqa: B008  # frozen
+        outcomes = supervise(
+            Worker("child_of_sandbox", Message({}), limits),
+            deeds,
+            encode=lambda deed: Message({"deed": deed, "folder": str(folder)}),
+            deadline_seconds=lambda progress: deadline,
+            num_workers=1,
+        )
+        return [outcome.reply for outcome in outcomes]
+
+    return run
+
+
+FORBIDDEN = (
+    "socket.socket()",
+    "socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)",
+    "socket.socket(socket.AF_UNIX)",
+    "subprocess.run(['true'])",
+    "os.fork()",
+    "os.posix_spawn('/bin/true', ['true'], {})",
+    "os.execv('/bin/true', ['true'])",
+    "open(folder + '/new', 'w')",
+    "open(folder + '/file', 'a')",
+    "open(folder + '/file', 'r+')",
+    "os.open(folder + '/file', os.O_RDONLY | os.O_TRUNC)",
+    "os.truncate(folder + '/file', 0)",
+    "os.unlink(folder + '/file')",
+    "os.rename(folder + '/file', folder + '/other')",
+    "os.link(folder + '/file', folder + '/other')",
+    "os.symlink(folder + '/file', folder + '/other')",
+    "os.mkdir(folder + '/new')",
+    "os.rmdir(folder)",
+    "os.mkfifo(folder + '/new')",
+    "os.chmod(folder + '/file', 0o777)",
+    "os.chown(folder + '/file', 0, 0)",
+    "os.utime(folder + '/file')",
+    "os.setxattr(folder + '/file', 'user.x', b'')",
+    "os.kill(os.getppid(), 0)",
+    "os.kill(-1, 0)",
+    "os.pidfd_open(os.getppid())",
+    "libc.ptrace(16, os.getppid(), 0, 0) and call(-1)",
+    "call(425, 8, ctypes.create_string_buffer(120))",  # io_uring, which opens and sends by itself
+    "call(437, -100, (folder + '/new').encode(), ctypes.create_string_buffer(24), 24)",  # openat2
+    "resource.setrlimit(resource.RLIMIT_NOFILE, (10**6, 10**6))",
+    "leak()",
+    "bytearray(5 * 2**30)",
+)
+
+
+@linux
+def test_nothing_forbidden_can_be_done(tried, tmp_path):
+    before = (tmp_path / "folder" / "file").stat()
+    for deed, reply in zip(FORBIDDEN, tried(*FORBIDDEN), strict=True):
+        assert isinstance(reply, Message), (deed, reply)
+        assert reply.header["refused"], deed
+    assert [one.name for one in (tmp_path / "folder").iterdir()] == ["file"]
+    assert (tmp_path / "folder" / "file").read_text() == "kept"
+    assert (tmp_path / "folder" / "file").stat() == before
+
+
+@linux
+def test_each_of_them_can_be_done_by_a_child_that_is_trusted(tried):
+    """Else the test above would pass of itself."""
+    could = (
+        "socket.socket()",
+        "subprocess.run(['true'])",
+        "open(folder + '/new', 'w')",
+        "os.rename(folder + '/new', folder + '/other')",
+        "os.kill(os.getppid(), 0)",
+        "bytearray(5 * 2**30)",
+    )
+    for deed, reply in zip(could, tried(*could, limits=None), strict=True):
+        assert reply.header.get("refused") is False, deed
+
+
+@linux
+def test_what_decoding_needs_can_still_be_done(tried):
+    needed = ("open(folder + '/file').read()", "run_thread()", "os.kill(os.getpid(), 0)")
+    for deed, reply in zip(needed, tried(*needed), strict=True):
+        assert reply.header["refused"] is False, deed
+
+
+@linux
+def test_memory_that_is_no_data_is_seen_by_the_parent(tried):
+    (reply,) = tried("hold(600 * 2**20)", limits=ChildLimits(memory_bytes=400 * 2**20))
+    assert isinstance(reply, WorkerError)
+    assert "of memory where 400 are allowed" in str(reply)
+
+
+@linux
+def test_a_parent_that_does_not_look_is_no_way_out(tried, monkeypatch):
+    """The kernel ends a child that computes beyond its deadline, even if the parent would not."""
+    monkeypatch.setattr("soravec.process.cap_cpu_seconds", lambda pid, seconds: cap(pid, 1.0))
+    from soravec.sandbox import cap_cpu_seconds as cap
+
+    started = time.monotonic()
+    (reply,) = tried("burn()", deadline=300.0)
+    assert isinstance(reply, WorkerError)
+    assert "SIGXCPU" in str(reply)
+    assert time.monotonic() - started < 60
+
+
+def test_no_secret_reaches_a_child(tried, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:hush@proxy")
+    (reply,) = tried("None", limits=None)
+    assert "hush" not in str(reply.header)
+    assert reply.header["environment"]["PATH"] == os.environ["PATH"]
+
+
+def test_what_is_kept_of_an_environment():
+    given = {"PATH": "/bin", "LC_ALL": "C", "Path": "x", "GITHUB_TOKEN": "hush", "SORAVEC_X": "1"}
+    kept = child_environment(given)
+    assert {"PATH", "LC_ALL", "Path"} <= kept.keys()
+    assert not {"GITHUB_TOKEN", "SORAVEC_X"} & kept.keys()
+
+
+@linux
+def test_a_lie_about_an_array_allocates_nothing(tmp_path, monkeypatch):
+    (tmp_path / "child_that_lies.py").write_text(
+        """
+import json, os, struct, sys
+from soravec import process
+from soravec.process import Message, serve
+
+def open_session(setup):
+    def work(job, parent):
+        arrays = [["x", "<f4", job.header["of"]]]
+        header = json.dumps({"header": {"kind": "done"}, "arrays": arrays})
+        os.write(work.pipe, struct.pack(">I", len(header)) + header.encode())
+        os._exit(0)
+    work.pipe = process_pipe
+    return work
+
+taken = process._private_pipe
+def taking():
+    global process_pipe
+    source, sink = taken()
+    process_pipe = sink.fileno()
+    return source, sink
+process._private_pipe = taking
+serve(open_session)
+"""
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for shape in ([10**12], [2**62, 4], [-1], "much", [10**9]):
+        outcomes = supervise(
+            Worker("child_that_lies", Message({})),
+            [0],
+            encode=lambda job, shape=shape: Message({"of": shape}),
+            deadline_seconds=lambda progress: 20,
+            num_workers=1,
+        )
+        (outcome,) = outcomes
+        assert isinstance(outcome.reply, WorkerError), shape
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 2**10  # KiB
