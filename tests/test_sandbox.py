@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 import sys
 import time
 
@@ -84,6 +85,11 @@ def tried(tmp_path, monkeypatch):
     return run
 
 
+def state(path):
+    status = path.stat()
+    return status.st_mode, status.st_nlink, status.st_uid, status.st_mtime_ns, status.st_ctime_ns
+
+
 FORBIDDEN = (
     "socket.socket()",
     "socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)",
@@ -122,13 +128,13 @@ FORBIDDEN = (
 
 @linux
 def test_nothing_forbidden_can_be_done(tried, tmp_path):
-    before = (tmp_path / "folder" / "file").stat()
+    before = state(tmp_path / "folder" / "file")
     for deed, reply in zip(FORBIDDEN, tried(*FORBIDDEN), strict=True):
         assert isinstance(reply, Message), (deed, reply)
         assert reply.header["refused"], deed
     assert [one.name for one in (tmp_path / "folder").iterdir()] == ["file"]
     assert (tmp_path / "folder" / "file").read_text() == "kept"
-    assert (tmp_path / "folder" / "file").stat() == before
+    assert state(tmp_path / "folder" / "file") == before
 
 
 @linux
@@ -230,3 +236,13 @@ serve(open_session)
         (outcome,) = outcomes
         assert isinstance(outcome.reply, WorkerError), shape
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 2**10  # KiB
+
+
+def test_onnx_runtime_tells_nobody_of_this_machine(tmp_path):
+    """It would keep an identity of the machine in the user's folder, and send it."""
+    pytest.importorskip("onnxruntime")
+    script = "import soravec.runtime.engine, onnxruntime; print(onnxruntime.__version__)"
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
+    assert not list(tmp_path.rglob("*"))

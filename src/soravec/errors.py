@@ -7,7 +7,7 @@ SoravecError
 │   ├── NoVideoStream     opened, but holds no moving picture
 │   ├── UnreadableVideo   damaged, truncated, or not video
 │   ├── EncryptedVideo    protected; the key is not ours
-│   ├── TooLarge          beyond a limit on pixels
+│   ├── TooLarge          beyond a limit on pixels, rate, length, streams or packets
 │   └── NotAllowed        a container or protocol that is not opened
 ├── ModelError            a model folder that cannot be used    (ValueError)
 │   └── SpaceMismatch     vectors of two models were to be compared
@@ -64,7 +64,7 @@ class EncryptedVideo(VideoError):
 
 
 class TooLarge(VideoError):
-    """A frame exceeds the limit on pixels."""
+    """Beyond a limit on pixels, frame rate, length, streams or packets (`soravec.video.limits`)."""
 
 
 class NotAllowed(VideoError):

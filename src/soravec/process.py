@@ -30,6 +30,7 @@ from soravec.sandbox import (
     child_environment,
     confine,
     memory_of,
+    open_files_of,
 )
 
 MAX_HEADER_BYTES = 64 * 2**20
@@ -275,6 +276,13 @@ class Child:
                 " worker was killed"
             )
 
+    def is_worn(self) -> bool:
+        """Whether it has kept so much of its jobs that another one should take its place."""
+        if self._limits is None:
+            return False
+        held, files = memory_of(self._process.pid), open_files_of(self._process.pid)
+        return held > self._limits.memory_bytes / 2 or files > self._limits.open_files / 2
+
     def kill(self) -> None:
         """End the child at once and wait for its end."""
         self._process.kill()
@@ -336,10 +344,13 @@ def _tend(
             child.send(terms.encode(job))
             reply = _await_reply(child, job, terms, events, stopping)
             events.put(Outcome(job, reply))
+            is_spent = child.is_worn()
         except WorkerError as error:
+            events.put(Outcome(job, error))
+            is_spent = True
+        if is_spent:
             child.kill()
             child = None
-            events.put(Outcome(job, error))
     if child is not None:
         child.kill()
 

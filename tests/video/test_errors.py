@@ -16,6 +16,7 @@ from soravec.errors import (
     UnreadableVideo,
 )
 from soravec.video import AtRate, EveryFrame, Keyframes, Uniform, VideoReader, probe
+from soravec.video.limits import Limits
 
 from ..conftest import number_of, write_numbered
 
@@ -125,9 +126,9 @@ def test_damaged_pictures_are_told_apart(write_file):
 
 def test_the_cap_on_pixels_holds(numbered_video):
     with pytest.raises(TooLarge, match="160x96 pixels, the limit is 15359"):
-        VideoReader(numbered_video, max_pixels=160 * 96 - 1)
+        VideoReader(numbered_video, limits=Limits(pixels=160 * 96 - 1))
     for sampling in (EveryFrame(), Uniform(2), Keyframes()):
-        with VideoReader(numbered_video, max_pixels=160 * 96) as reader:
+        with VideoReader(numbered_video, limits=Limits(pixels=160 * 96)) as reader:
             assert list(reader.read(sampling))
 
 
@@ -228,7 +229,7 @@ def test_damage_raises_nothing_foreign(write_file, video_dir, suffix, seed):
     sampling = (EveryFrame(), AtRate(3), Uniform(4), Keyframes())[seed % 4]
     message = ""
     try:
-        with VideoReader(path, max_pixels=1_000_000) as reader:
+        with VideoReader(path, limits=Limits(pixels=1_000_000)) as reader:
             for frames in reader.read(sampling, size=(32, 32), batch_size=8):
                 assert np.all(np.diff(frames.seconds) > 0)
             assert np.all(reader.shots.bounds[:, 1] > reader.shots.bounds[:, 0])

@@ -7,6 +7,7 @@ import pytest
 
 from soravec.errors import MissingVideo, NotAllowed, TooLarge, UnreadableVideo, VideoError
 from soravec.video import read_image
+from soravec.video.limits import Limits
 
 from ..conftest import HEIGHT, WIDTH, number_of, numbered_image
 from .reference import converted, difference, drawn, needs_ffmpeg
@@ -54,7 +55,7 @@ def test_what_is_no_picture_is_refused(tmp_path, picture, numbered_video):
     with pytest.raises(NotAllowed, match="not a JPEG"):
         read_image(numbered_video, size=None)
     with pytest.raises((TooLarge, UnreadableVideo), match="pixels"):
-        read_image(picture, size=None, max_pixels=100)
+        read_image(picture, size=None, limits=Limits(pixels=100))
     picture.write_bytes(picture.read_bytes()[:300])
     with pytest.raises(UnreadableVideo, match="damaged"):
         read_image(picture, size=None)
@@ -72,7 +73,12 @@ def test_damage_raises_nothing_foreign(picture, seed):
     picture.write_bytes(content[: len(content) if seed % 2 else len(content) * seed // 12 + 9])
     message = ""
     try:
-        assert read_image(picture, size=(32, 32), max_pixels=10**6).images.shape == (1, 32, 32, 3)
+        assert read_image(picture, size=(32, 32), limits=Limits(pixels=10**6)).images.shape == (
+            1,
+            32,
+            32,
+            3,
+        )
     except VideoError as error:
         message = str(error)
     assert "\n" not in message

@@ -35,6 +35,15 @@ TrustedOption = Annotated[
     bool,
     typer.Option("--trusted", help="Files of your own: decode without limits and sandbox."),
 ]
+LimitOption = Annotated[
+    list[str],
+    typer.Option(
+        "--limit",
+        metavar="NAME=NUMBER",
+        help="Raise or lower a limit: pixels, fps, seconds, streams, packets.",
+        show_default=False,
+    ),
+]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Processes.", show_default="one per core")
 ]
@@ -62,6 +71,7 @@ def embed(
     frame_folders: FrameFoldersOption = False,
     fps: FpsOption = None,
     allow_urls: AllowUrlsOption = False,
+    limit: LimitOption = [],  # noqa: B006  # Typer's way
     trusted: TrustedOption = False,
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
@@ -72,7 +82,7 @@ def embed(
     from soravec.cli.tables import check_request, rows_of, write_rows
     from soravec.library.batch import embed_files
     from soravec.runtime.encoder import load
-    from soravec.video import is_url
+    from soravec.video import is_url, limits_from
     from soravec.video.remote import shown_url
 
     if problem := check_request(out, per, sampling):
@@ -90,6 +100,7 @@ def embed(
         num_workers=workers,
         fps=fps,
         fast_decode=fast_decode,
+        limits=limits_from(limit),
         trusted=trusted,
     ):
         if done.embedding is not None and done.features is not None:
@@ -156,6 +167,7 @@ def index(
             "--subtitles/--no-subtitles", help="Store subtitles, inside and beside files."
         ),
     ] = True,
+    limit: LimitOption = [],  # noqa: B006  # Typer's way
     trusted: TrustedOption = False,
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
@@ -167,6 +179,7 @@ def index(
     from soravec.library.indexer import FileResult, IndexOptions
     from soravec.library.library import Library
     from soravec.runtime.encoder import Encoder, load
+    from soravec.video import limits_from
 
     if problem := check_request(None, "segment", sampling):
         raise typer.BadParameter(problem)
@@ -195,6 +208,7 @@ def index(
             allow_urls=allow_urls,
             metadata=metadata,
             subtitles=subtitles,
+            limits=limits_from(limit),
             trusted=trusted,
         )
         report = store.add(list(paths), encoder=encoder, options=options, on_result=tell)

@@ -60,6 +60,8 @@ def open_session(setup: Message) -> Callable[[Message, Parent], Message]:
         num_threads=header["num_threads"],
     ).sampled(**header["sampling"])
 
+    encoder.open()  # an engine may need what the child gives up before its first job
+
     def work(job: Message, parent: Parent) -> Message:
         try:
             if "augmentation" in job.header:

@@ -13,7 +13,7 @@ from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.sampling import Sampling
 from soravec.types import Embedding, FrameFeatures
-from soravec.video import is_url
+from soravec.video import LIMITS, Limits, is_url
 from soravec.video.remote import shown_url
 
 
@@ -39,6 +39,7 @@ def embed_files(
     num_workers: int | None = None,
     fps: float | None = None,
     fast_decode: bool = False,
+    limits: Limits = LIMITS,
     trusted: bool = False,
 ) -> Iterator[Embedded]:
     """Yield the vectors of files in their order; one bad file does not stop the others.
@@ -50,6 +51,7 @@ def embed_files(
         num_workers: Processes; None means one per core.
         fps: Frames per second of folders of frames; None for what they state, else 25.
         fast_decode: Leave out the decoder's smoothing over the edges of blocks.
+        limits: What is refused.
         trusted: Decode in children that may do whatever this process may (else: `soravec.sandbox`).
     """
     shown = [shown_url(path) if is_url(path) else str(path) for path in map(str, paths)]
@@ -61,6 +63,7 @@ def embed_files(
         num_threads=max(1, cores // workers),
         fps=fps,
         fast_decode=fast_decode,
+        limits=limits,
     )
     fetcher = Fetcher()
     outcomes = supervise(

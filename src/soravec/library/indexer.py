@@ -23,6 +23,7 @@ from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.sampling import Sampling
 from soravec.types import Embedding, FrameFeatures, VideoInfo
+from soravec.video import LIMITS, Limits
 from soravec.video.metadata import without_metadata
 from soravec.video.remote import shown_url
 from soravec.video.text.sidecars import Sidecar
@@ -116,6 +117,8 @@ class IndexOptions:
     """Store title, chapters, place and time of recording that the files state."""
     subtitles: bool = True
     """Store the subtitles in the files and beside them."""
+    limits: Limits = LIMITS
+    """What is refused."""
     trusted: bool = False
     """Decode in children that may do whatever this process may (else: `soravec.sandbox`)."""
 
@@ -141,9 +144,12 @@ NO_WORDS = f"{WARNING_PREFIX}not read"
 _NO_URLS = "URLs are opened only when that is asked for"
 
 
-def default_deadline(progress: Mapping[str, Any]) -> float:
-    """Return the seconds that a file may take, from the header of its last progress message."""
-    length = float(progress.get("duration_seconds", 0.0))
+def default_deadline(progress: Mapping[str, Any], *, most_seconds: float = LIMITS.seconds) -> float:
+    """Return the seconds that a file may take, from the header of its last progress message.
+
+    A file that states to last longer than `most_seconds` gains nothing by it.
+    """
+    length = min(float(progress.get("duration_seconds", 0.0)), most_seconds)
     return DEADLINE_SECONDS + DEADLINE_PER_VIDEO_SECOND * length
 
 
@@ -236,6 +242,7 @@ class Indexer:
             fps=self._options.fps,
             metadata=self._options.metadata,
             fast_decode=self._options.fast_decode,
+            limits=self._options.limits,
         )
         trusted = Worker(WORKER, setup, limits=None)
         return supervise(
@@ -265,7 +272,7 @@ class Indexer:
     def _deadline(self, progress: Mapping[str, Any]) -> float:
         if self._options.deadline_seconds is not None:
             return self._options.deadline_seconds
-        return default_deadline(progress)
+        return default_deadline(progress, most_seconds=self._options.limits.seconds)
 
     def _jobs(self, paths: Iterable[VideoPath]) -> Iterator[_Job]:
         """Yield what must be decoded; settle everything else at once."""

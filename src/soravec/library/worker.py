@@ -19,7 +19,7 @@ from soravec.runtime.encoder import Encoder
 from soravec.runtime.folder import find_model
 from soravec.runtime.vectors import mean_vector
 from soravec.types import Embedding, FrameFeatures, Segment, VideoInfo
-from soravec.video import is_url, probe
+from soravec.video import LIMITS, Limits, is_url, probe
 from soravec.video.metadata import without_metadata
 from soravec.video.text.sidecars import Sidecar
 from soravec.video.text.subtitles import Subtitles
@@ -33,6 +33,7 @@ def setup_message(
     fps: float | None = None,
     metadata: bool = True,
     fast_decode: bool = False,
+    limits: Limits = LIMITS,
 ) -> Message:
     """Return the first message to a worker."""
     return Message(
@@ -45,6 +46,7 @@ def setup_message(
             "fps": fps,
             "metadata": metadata,
             "fast_decode": fast_decode,
+            "limits": asdict(limits),
         }
     )
 
@@ -90,6 +92,8 @@ def open_session(setup: Message) -> Callable[[Message, Parent], Message]:
         num_threads=header["num_threads"],
     )
 
+    encoder.open()  # an engine may need what the child gives up before its first job
+
     def work(job: Message, parent: Parent) -> Message:
         try:
             if not job.header.get("decode", True):
@@ -124,6 +128,7 @@ def _embed(
         sampling=setup["sampling"],
         fps=setup["fps"] if Path(job["path"]).is_dir() else None,
         fast_decode=setup["fast_decode"],
+        limits=Limits(**setup["limits"]),
         on_progress=on_progress,
     )
     embedding = encoder.embed_features(features)
@@ -139,7 +144,8 @@ def _embed(
 def _listen(job: Mapping[str, Any], setup: Mapping[str, Any], parent: Parent) -> Message:
     """Read the words of a file, and what it says of itself."""
     source = _source(job["path"], parent)
-    facts = probe(source, fps=setup["fps"] if Path(job["path"]).is_dir() else None)
+    fps = setup["fps"] if Path(job["path"]).is_dir() else None
+    facts = probe(source, limits=Limits(**setup["limits"]), fps=fps)
     parent.tell({"duration_seconds": facts.duration_seconds, "done_seconds": 0.0, "stage": "words"})
     info, words = _words(job, source, facts, setup)
     return Message({"kind": "words", "info": asdict(info), "words": words})

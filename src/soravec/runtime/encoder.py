@@ -31,9 +31,11 @@ from soravec.types import (
     VideoInfo,
 )
 from soravec.video import (
+    LIMITS,
     AtRate,
     AtSeconds,
     Keyframes,
+    Limits,
     Place,
     VideoReader,
     VideoSource,
@@ -250,7 +252,7 @@ class Encoder:
         )
         return self.embed_features(features)
 
-    def read(
+    def read(  # noqa: PLR0913  # one for each thing that reading leaves open
         self,
         source: VideoSource | Place,
         *,
@@ -260,6 +262,7 @@ class Encoder:
         allow_urls: bool = False,
         fps: float | None = None,
         fast_decode: bool = False,
+        limits: Limits = LIMITS,
         on_progress: Callable[[VideoInfo, float], None] | None = None,
     ) -> FrameFeatures:
         """Return the CNN's reading of a video: one pass of decoding, cuts included.
@@ -272,6 +275,7 @@ class Encoder:
             fps: Frames per second of a folder of frames; None for what it states, else 25.
             fast_decode: Leave out the decoder's smoothing over the edges of blocks: faster, and
                 pixels differ a little. The recipe says so.
+            limits: What is refused.
             sampling: `uniform`, `keyframes`, or `auto`, which chooses by the file
                 (`choose_sampling`); the recipe says what and why.
             on_progress: Called with the file's facts and the PTS reached, after every batch.
@@ -286,7 +290,7 @@ class Encoder:
         place = find_place(source, allow_urls=allow_urls)
         choice = choose_sampling(place, sampling)
         is_uniform = choice.sampling == "uniform"
-        reader = partial(VideoReader, place, fps=fps, fast_decode=fast_decode)
+        reader = partial(VideoReader, place, limits=limits, fps=fps, fast_decode=fast_decode)
         # A keyframe before another is no neighbour: the picture after it is.
         keyframes = Keyframes(with_following=self.reads_differences)
         with reader() as video:
@@ -324,12 +328,8 @@ class Encoder:
             return result
         return self._with_missing_middles(reader, result, stand_alone=choice.stand_alone)
 
-    def features(self, frames: Frames) -> NDArray[np.float16]:
-        """Return the features (T, C) float16 of frames that have the model's input size.
-
-        A CNN that reads differences is given the pictures before the frames; of keyframes, those
-        after them, and the keyframes as what was before. Other frames stand still.
-        """
+    def open(self) -> None:
+        """Load and compile the CNN, which is done at its first use else."""
         if self._cnn is None:
             shape = BATCH_FRAMES, self.config.cnn.height, self.config.cnn.width, 3
             self._cnn = open_graph(
@@ -339,6 +339,14 @@ class Encoder:
                 num_threads=self.num_threads,
                 fixed_shape=shape,
             )
+
+    def features(self, frames: Frames) -> NDArray[np.float16]:
+        """Return the features (T, C) float16 of frames that have the model's input size.
+
+        A CNN that reads differences is given the pictures before the frames; of keyframes, those
+        after them, and the keyframes as what was before. Other frames stand still.
+        """
+        self.open()
         images, previous = frames.images, frames.previous
         if self.reads_differences and frames.following is not None:
             images, previous = frames.following, frames.images

@@ -19,6 +19,10 @@ from soravec.errors import MissingExtra, ModelError
 EngineName = Literal["auto", "openvino", "onnxruntime"]
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 
+# ONNX Runtime writes down an identity of the machine and sends what it does to its makers, from its
+# import on, unless it finds this in the environment; so does whatever imports it later.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 logger = logging.getLogger(__name__)
 
 

@@ -16,6 +16,7 @@ from soravec.video.editing.edit import EditResult, concat, cut
 from soravec.video.editing.extract import FramesResult, frames_to_video, write_frames
 from soravec.video.editing.write import VideoWriter
 from soravec.video.inputs import VideoSource, archive_of, find_input, is_url, tar_members
+from soravec.video.limits import LIMITS, Limits, limits_from
 from soravec.video.picture import read_image
 from soravec.video.probe import probe
 from soravec.video.reader import VideoReader
@@ -34,6 +35,8 @@ __all__ = [
     "FramesResult",
     "KeyframeSpacing",
     "Keyframes",
+    "LIMITS",
+    "Limits",
     "Place",
     "Span",
     "Uniform",
@@ -50,6 +53,7 @@ __all__ = [
     "frames_to_video",
     "is_url",
     "keyframe_spacing",
+    "limits_from",
     "plan_segments",
     "probe",
     "read_image",

@@ -13,12 +13,10 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from soravec.errors import NoVideoStream, SoravecError, TooLarge, UnreadableVideo
+from soravec.errors import NoVideoStream, SoravecError, UnreadableVideo
 from soravec.video.diagnosis import explained
 from soravec.video.inputs import Input, VideoSource, find_input
-
-MAX_PIXELS = 8192 * 8192
-"""Pixels of one frame beyond which a file is refused: 8K with room, 256 MB as float RGB."""
+from soravec.video.limits import LIMITS, Limits, too_large
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h261,h263,h264,hevc,vvc,"
@@ -60,7 +58,7 @@ class OpenedVideo(NamedTuple):
 
 
 def open_video(
-    source: VideoSource | Input, *, max_pixels: int = MAX_PIXELS, fast_decode: bool = False
+    source: VideoSource | Input, *, limits: Limits = LIMITS, fast_decode: bool = False
 ) -> OpenedVideo:
     """Open a video and choose its main stream; the caller closes the container.
 
@@ -69,19 +67,19 @@ def open_video(
 
     Args:
         source: Where it lies.
-        max_pixels: The most pixels that one frame may have.
+        limits: What is refused.
         fast_decode: Leave out the smoothing over the edges of blocks (FFmpeg's `skip_loop_filter`).
 
     Raises:
         MissingVideo: No such file, or not a regular one.
         NotAllowed: A URL, a playlist or a picture.
         NoVideoStream: Nothing moving inside.
-        TooLarge: The header states more than `max_pixels` pixels.
+        TooLarge: The header states more pixels or streams than the limits allow.
         EncryptedVideo: The file is protected.
         UnreadableVideo: FFmpeg makes nothing of it.
     """
     where = find_input(source)
-    container = open_container(where, max_pixels=max_pixels)
+    container = open_container(where, limits=limits)
     try:
         with translated(where):
             streams = [
@@ -90,7 +88,7 @@ def open_video(
             if not streams:
                 raise _no_video(where.name, container)
             stream = max(streams, key=_rank)
-            _prepare(where.name, container, stream, max_pixels, fast_decode=fast_decode)
+            _prepare(where.name, container, stream, limits, fast_decode=fast_decode)
     except BaseException:
         container.close()
         raise
@@ -100,22 +98,35 @@ def open_video(
 def open_container(
     source: VideoSource | Input,
     *,
-    max_pixels: int,
+    limits: Limits,
     containers: str = CONTAINERS,
     format_name: str | None = None,
 ) -> InputContainer:
     """Open something as one of `containers`; the caller closes it."""
     where = find_input(source)
     with translated(where):
-        return av.open(
-            where.for_ffmpeg(),
-            "r",
-            format=format_name,
-            options={"max_pixels": str(max_pixels)},
-            container_options={"protocol_whitelist": "file", "format_whitelist": containers},
-            metadata_errors="replace",
-            buffer_size=IO_BUFFER_BYTES,
-        )
+        try:
+            container = av.open(
+                where.for_ffmpeg(),
+                "r",
+                format=format_name,
+                options={"max_pixels": str(limits.pixels)},
+                container_options={
+                    "protocol_whitelist": "file",
+                    "format_whitelist": containers,
+                    "max_streams": str(limits.streams + 1),
+                },
+                metadata_errors="replace",
+                buffer_size=IO_BUFFER_BYTES,
+            )
+        except MemoryError as error:  # what FFmpeg says of too many streams, too
+            cause = f"it needs too much memory, or holds more than {limits.streams} streams"
+            raise too_large(where.name, cause, "streams") from error
+        if len(container.streams) > limits.streams:
+            container.close()
+            cause = f"it holds more than {limits.streams} streams"
+            raise too_large(where.name, cause, "streams")
+        return container
 
 
 @contextmanager
@@ -141,7 +152,7 @@ def _prepare(
     name: str,
     container: InputContainer,
     stream: VideoStream,
-    max_pixels: int,
+    limits: Limits,
     *,
     fast_decode: bool,
 ) -> None:
@@ -150,11 +161,9 @@ def _prepare(
         remedy = "Convert it to a codec of the table in docs/video.md, such as H.264."
         raise UnreadableVideo(name, "its codec is not known to this FFmpeg", remedy)
     width, height = stream.codec_context.width, stream.codec_context.height
-    if width * height > max_pixels:
-        cause = f"its frames have {width}x{height} pixels, the limit is {max_pixels}"
-        raise TooLarge(name, cause, "Scale the video down, or raise max_pixels.")
+    limits.check_size(name, width, height)
     # The only place where FFmpeg heeds these options while it decodes.
-    options = decoder_options(width, height, max_pixels)
+    options = decoder_options(width, height, limits)
     fast = {"skip_loop_filter": "all"} if fast_decode else {}
     stream.codec_context.options = options | fast
     # Files are decoded in parallel, frames are not: two threads on small frames are slower.
@@ -165,12 +174,12 @@ def _prepare(
             other.discard = Discard.all
 
 
-def decoder_options(width: int, height: int, max_pixels: int) -> dict[str, str]:
+def decoder_options(width: int, height: int, limits: Limits) -> dict[str, str]:
     """Return the decoder's own cap, which holds when the size changes after the header.
 
     FFmpeg rounds both sides up to its blocks before it compares, so it is given that much more.
     """
-    return {"max_pixels": str(max_pixels + 64 * (width + height) + 64 * 64)}
+    return {"max_pixels": str(limits.pixels + 64 * (width + height) + 64 * 64)}
 
 
 def _no_video(name: str, container: InputContainer) -> NoVideoStream:

@@ -17,16 +17,11 @@ from av.video.stream import VideoStream
 
 from soravec.errors import UnreadableVideo
 from soravec.video.clock import Clock, Timed
-from soravec.video.container import (
-    DECODER_ERRORS,
-    MAX_PIXELS,
-    OpenedVideo,
-    open_video,
-    translated,
-)
+from soravec.video.container import DECODER_ERRORS, OpenedVideo, open_video, translated
 from soravec.video.diagnosis import encrypted
 from soravec.video.inputs import Input
 from soravec.video.keyframes import decoded_alone, groups
+from soravec.video.limits import LIMITS, Limits, Watch
 from soravec.video.notes import Notes, said
 from soravec.video.passing import Asked, Passing
 from soravec.video.scan import Scan, index_is_ordered, scan_packets, stores_dts_only
@@ -89,7 +84,7 @@ class PictureSource:
 
     Args:
         where: Where the video lies.
-        max_pixels: The most pixels that one frame may have.
+        limits: What is refused.
         keyframes_only: Decode nothing but keyframes.
         with_following: Decode a picture after each keyframe as well (`keyframes`).
         fast_decode: As of `open_video`.
@@ -104,13 +99,13 @@ class PictureSource:
         self,
         where: Input,
         *,
-        max_pixels: int = MAX_PIXELS,
+        limits: Limits = LIMITS,
         keyframes_only: bool = False,
         with_following: bool = False,
         fast_decode: bool = False,
     ) -> None:
         self.where = where
-        self.max_pixels = max_pixels
+        self.limits = limits
         self.keyframes_only = keyframes_only
         self.jumped = keyframes_only
         self._with_following = with_following
@@ -118,6 +113,7 @@ class PictureSource:
         self._fast_decode = fast_decode
         self.warnings: list[str] = []
         self._notes = Notes()
+        self._watch = Watch(limits, where.name)
         self._clock: Clock[VideoFrame] = Clock()
         self._passing = Passing(1.0)
         self._last_seconds: float | None = None
@@ -162,7 +158,9 @@ class PictureSource:
                 continue  # a jump landed before what has been given already
             self._last_seconds = picture.seconds
             self._notes.picture(picture.seconds, picture.frame)
-            yield picture._replace(num_left_out=self._passing.num_before(picture.seconds))
+            left_out = self._passing.num_before(picture.seconds)
+            self._watch.picture(picture.seconds, left_out)
+            yield picture._replace(num_left_out=left_out)
         self.warnings += self._notes.sentences(self._clock, by_dts=self._by_dts)
         self._notes, self._clock = Notes(), Clock()
 
@@ -244,14 +242,12 @@ class PictureSource:
         return scan_packets(
             self.where,
             by_dts=self._by_dts,
-            max_pixels=self.max_pixels,
+            limits=self.limits,
             start_seconds=start_seconds,
         )
 
     def _open(self) -> None:
-        self._opened = open_video(
-            self.where, max_pixels=self.max_pixels, fast_decode=self._fast_decode
-        )
+        self._opened = open_video(self.where, limits=self.limits, fast_decode=self._fast_decode)
         self._stream: VideoStream = self._opened.stream
         self._time_base = float(self._stream.time_base or 0) or 1e-6
         format_name = self._opened.container.format.name
@@ -406,6 +402,7 @@ class PictureSource:
                 raise encrypted(self.where.name)
             if is_first:
                 self._first_dts = packet.dts
+            self._watch.packet()
             yield packet
 
     def _timed(self, frame: VideoFrame) -> Iterable[Timed[VideoFrame]]:

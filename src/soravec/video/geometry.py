@@ -14,6 +14,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from soravec.video.limits import Limits
+
 MAX_PIXEL_ASPECT = 16.0
 """A pixel wider or taller than this is a mistake: it would blow a picture up beyond any screen."""
 
@@ -100,14 +102,14 @@ def _without_nameless_data(frame: VideoFrame) -> VideoFrame:
     return result
 
 
-def pixel_aspect_of(stream: VideoStream, *, max_pixels: int) -> tuple[float, str | None]:
+def pixel_aspect_of(stream: VideoStream, *, limits: Limits) -> tuple[float, str | None]:
     """Return width over height of a stored pixel, and a warning where it was not credible."""
     ratio = stream.sample_aspect_ratio
     if not ratio:  # 0/1 is FFmpeg's word for unknown
         return 1.0, None
     aspect = float(ratio)
     height, width = square_size(stream.codec_context.height, stream.codec_context.width, aspect)
-    if not 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT or height * width > max_pixels:
+    if not 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT or height * width > limits.pixels:
         return 1.0, f"the sample aspect ratio {ratio} is not credible and was ignored"
     return aspect, None
 

@@ -3,13 +3,14 @@
 import av
 import numpy as np
 
-from soravec.errors import NotAllowed, TooLarge, UnreadableVideo
+from soravec.errors import NotAllowed, UnreadableVideo
 from soravec.types import Frames
 from soravec.video.colour import over_white
-from soravec.video.container import MAX_PIXELS, decoder_options, open_container, translated
+from soravec.video.container import decoder_options, open_container, translated
 from soravec.video.convert import Converter, Fit
 from soravec.video.geometry import orientation_of
 from soravec.video.inputs import Input, VideoSource, find_input
+from soravec.video.limits import LIMITS, Limits
 
 _DEMUXERS = {
     b"\xff\xd8\xff": "jpeg_pipe",
@@ -24,7 +25,7 @@ def read_image(
     *,
     size: tuple[int, int] | None,
     fit: Fit = "squash",
-    max_pixels: int = MAX_PIXELS,
+    limits: Limits = LIMITS,
 ) -> Frames:
     """Read a JPEG, PNG, WebP or BMP file as one frame at 0.0 s.
 
@@ -32,7 +33,7 @@ def read_image(
         source: A path, bytes or a binary file object.
         size: (height, width) of the result; None for the picture's own.
         fit: `squash` or `crop`, as in `VideoReader.read`.
-        max_pixels: The most pixels that the picture may have.
+        limits: What is refused.
 
     Returns:
         Frames with images (1, H, W, 3).
@@ -40,11 +41,11 @@ def read_image(
     Raises:
         MissingVideo: No such file.
         NotAllowed: Not a picture of these kinds.
-        TooLarge: More than `max_pixels` pixels.
+        TooLarge: More pixels than the limits allow.
         UnreadableVideo: Damaged, or too large for its size to be known.
     """
     where = find_input(source)
-    frame = decode_picture(where, max_pixels=max_pixels)
+    frame = decode_picture(where, limits=limits)
     orientation = orientation_of(frame)
     shown = size or orientation.shown(frame.height, frame.width)
     images = np.empty((1, *shown, 3), np.uint8)
@@ -65,34 +66,31 @@ def is_picture(where: Input) -> bool:
     )
 
 
-def decode_picture(where: Input, *, max_pixels: int = MAX_PIXELS) -> av.VideoFrame:
+def decode_picture(where: Input, *, limits: Limits = LIMITS) -> av.VideoFrame:
     """Decode the only frame of a picture.
 
     Raises:
         NotAllowed: Not a picture of the kinds that are read.
-        TooLarge: More than `max_pixels` pixels.
+        TooLarge: More pixels than the limits allow.
         UnreadableVideo: Damaged, or too large for its size to be known.
     """
     demuxer = _demuxer(where)
     try:
-        return over_white(_decoded(where, demuxer, max_pixels))
+        return over_white(_decoded(where, demuxer, limits))
     except NotAllowed as error:  # what a video would be told, of a file that begins as a picture
-        cause = f"the picture is damaged, or has more than {max_pixels} pixels"
-        raise UnreadableVideo(where.name, cause, "Copy it again, or raise max_pixels.") from error
+        cause = f"the picture is damaged, or has more than {limits.pixels} pixels"
+        remedy = "Copy it again, or raise the limit: --limit pixels=NUMBER."
+        raise UnreadableVideo(where.name, cause, remedy) from error
 
 
-def _decoded(where: Input, demuxer: str, max_pixels: int) -> av.VideoFrame:
+def _decoded(where: Input, demuxer: str, limits: Limits) -> av.VideoFrame:
     with (
-        open_container(
-            where, max_pixels=max_pixels, containers=demuxer, format_name=demuxer
-        ) as container,
+        open_container(where, limits=limits, containers=demuxer, format_name=demuxer) as container,
         translated(where),
     ):
         context = container.streams.video[0].codec_context
-        if context.width * context.height > max_pixels:
-            cause = f"it has {context.width}x{context.height} pixels, the limit is {max_pixels}"
-            raise TooLarge(where.name, cause, "Scale it down, or raise max_pixels.")
-        context.options = decoder_options(context.width, context.height, max_pixels)
+        limits.check_size(where.name, context.width, context.height)
+        context.options = decoder_options(context.width, context.height, limits)
         context.thread_count = 1
         for frame in container.decode(video=0):
             return frame

@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 from soravec.types import VideoInfo
 from soravec.video.colour import matrix_name, matrix_warning, range_name, transfer_name
-from soravec.video.container import MAX_PIXELS, translated
+from soravec.video.container import translated
 from soravec.video.decode import PictureSource
 from soravec.video.geometry import orientation_of, pixel_aspect_of, square_size
 from soravec.video.inputs import VideoSource
+from soravec.video.limits import LIMITS, Limits
 from soravec.video.metadata import Described, described
 from soravec.video.source import Place, StillSource, find_place, open_source
 
@@ -15,7 +16,7 @@ from soravec.video.source import Place, StillSource, find_place, open_source
 def probe(
     source: VideoSource | Place,
     *,
-    max_pixels: int = MAX_PIXELS,
+    limits: Limits = LIMITS,
     allow_urls: bool = False,
     fps: float | None = None,
 ) -> VideoInfo:
@@ -26,7 +27,7 @@ def probe(
     Args:
         source: A path (also `clips.tar/clip.mp4`, a picture or a folder of frames), bytes, a binary
             file object, or a URL.
-        max_pixels: The most pixels that one frame may have.
+        limits: What is refused.
         allow_urls: Whether http and https URLs are opened.
         fps: Frames per second of a folder of frames; None for what its `frames.csv` says, else 25.
 
@@ -34,7 +35,7 @@ def probe(
         VideoError: One of its kinds, as the tree in `soravec.errors` tells.
     """
     place = find_place(source, allow_urls=allow_urls)
-    pictures = open_source(place, max_pixels=max_pixels, fps=fps)
+    pictures = open_source(place, limits=limits, fps=fps)
     try:
         return info_of(pictures)
     finally:
@@ -79,7 +80,7 @@ def _pixel_aspect(source: PictureSource | StillSource) -> tuple[float, str | Non
     """Return the shape of the pixels; those of a picture are square, as every browser has it."""
     if not isinstance(source, PictureSource):
         return 1.0, None
-    return pixel_aspect_of(source.opened.stream, max_pixels=source.max_pixels)
+    return pixel_aspect_of(source.opened.stream, limits=source.limits)
 
 
 class _Stated(NamedTuple):

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from soravec.errors import QueryError
 from soravec.types import Frames, Shots
-from soravec.video.container import MAX_PIXELS, translated
+from soravec.video.container import translated
 from soravec.video.convert import Converter, Fit
 from soravec.video.decode import SAME_INSTANT_SECONDS, Picture
 from soravec.video.dissolves import TICK_SECONDS
 from soravec.video.geometry import Orientation
 from soravec.video.inputs import VideoSource
+from soravec.video.limits import LIMITS, Limits
 from soravec.video.passing import Asked
 from soravec.video.probe import info_of
 from soravec.video.sampling import AtRate, AtSeconds, Keyframes, Sampling, Uniform
@@ -30,7 +31,7 @@ class VideoReader:
     Args:
         source: A path (also `clips.tar/clip.mp4`, a picture or a folder of frames), bytes, a binary
             file object, or a URL.
-        max_pixels: The most pixels that one frame may have.
+        limits: What is refused.
         allow_urls: Whether http and https URLs are opened.
         fps: Frames per second of a folder of frames; None for what its `frames.csv` says, else 25.
         fast_decode: Leave out the decoder's smoothing over the edges of blocks: faster, pixels
@@ -48,15 +49,13 @@ class VideoReader:
         self,
         source: VideoSource | Place,
         *,
-        max_pixels: int = MAX_PIXELS,
+        limits: Limits = LIMITS,
         allow_urls: bool = False,
         fps: float | None = None,
         fast_decode: bool = False,
     ) -> None:
         place = find_place(source, allow_urls=allow_urls)
-        self._open = partial(
-            open_source, place, max_pixels=max_pixels, fps=fps, fast_decode=fast_decode
-        )
+        self._open = partial(open_source, place, limits=limits, fps=fps, fast_decode=fast_decode)
         pictures = self._open()
         self._where = pictures.where
         self._source: Source | None = pictures

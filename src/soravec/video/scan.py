@@ -11,6 +11,7 @@ from av.video.stream import VideoStream
 from soravec.video.clock import Clock, Timed
 from soravec.video.container import DECODER_ERRORS, open_video
 from soravec.video.inputs import Input
+from soravec.video.limits import Limits
 
 _NEAR = 32
 """Packets among which two of the same time are looked for: no codec reorders further."""
@@ -33,17 +34,17 @@ class Scan(NamedTuple):
 
 
 def scan_packets(
-    where: Input, *, by_dts: bool, max_pixels: int, start_seconds: float | None = None
+    where: Input, *, by_dts: bool, limits: Limits, start_seconds: float | None = None
 ) -> Scan:
     """Read packets, decoding nothing.
 
     Args:
         where: Where the video lies.
         by_dts: Whether it is the order of decoding that times its pictures.
-        max_pixels: The most pixels that one frame may have.
+        limits: What is refused.
         start_seconds: Begin with the keyframe before this; None for the beginning of the file.
     """
-    container, stream, _ = open_video(where, max_pixels=max_pixels)
+    container, stream, _ = open_video(where, limits=limits)
     with container:
         if start_seconds is not None and stream.time_base:
             container.seek(int(start_seconds / stream.time_base), stream=stream)

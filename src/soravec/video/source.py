@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 from soravec.errors import QueryError
-from soravec.video.container import MAX_PIXELS, translated
+from soravec.video.container import translated
 from soravec.video.decode import Picture, PictureSource
 from soravec.video.inputs import Input, VideoSource, find_input
+from soravec.video.limits import LIMITS, Limits
 from soravec.video.passing import Asked
 from soravec.video.picture import is_picture
 from soravec.video.stills import FrameFiles, open_folder, open_picture
@@ -76,7 +77,7 @@ def find_place(source: VideoSource | Place, *, allow_urls: bool = False) -> Plac
 def open_source(
     place: Place,
     *,
-    max_pixels: int = MAX_PIXELS,
+    limits: Limits = LIMITS,
     keyframes_only: bool = False,
     with_following: bool = False,
     fast_decode: bool = False,
@@ -86,7 +87,7 @@ def open_source(
 
     Args:
         place: What `find_place` found.
-        max_pixels: The most pixels that one frame may have.
+        limits: What is refused.
         keyframes_only: Decode nothing but keyframes.
         with_following: As of `PictureSource`; of no effect on pictures and folders of frames.
         fast_decode: As of `open_video`; of no effect on pictures and folders of frames.
@@ -97,17 +98,17 @@ def open_source(
         QueryError: `fps` was given for what has times of its own.
     """
     if isinstance(place, Path):
-        return open_folder(place, fps=fps, max_pixels=max_pixels)
+        return open_folder(place, fps=fps, limits=limits)
     if fps is not None:
         raise QueryError(f"{place.name}: it has times of its own; fps is for a folder of frames")
     with translated(place):
         if is_animated_webp(place):
-            return AnimatedWebp(place, max_pixels=max_pixels)
+            return AnimatedWebp(place, limits=limits)
         if is_picture(place):
-            return open_picture(place, max_pixels=max_pixels)
+            return open_picture(place, limits=limits)
     return PictureSource(
         place,
-        max_pixels=max_pixels,
+        limits=limits,
         keyframes_only=keyframes_only,
         with_following=with_following,
         fast_decode=fast_decode,

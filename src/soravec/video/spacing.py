@@ -5,7 +5,8 @@ from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
-from soravec.video.container import DECODER_ERRORS, MAX_PIXELS, open_video, translated
+from soravec.video.container import DECODER_ERRORS, open_video, translated
+from soravec.video.limits import LIMITS, Limits
 from soravec.video.picture import is_picture
 from soravec.video.scan import stores_dts_only
 from soravec.video.source import Place
@@ -25,12 +26,12 @@ class KeyframeSpacing(NamedTuple):
     """Whether every picture is one."""
 
 
-def keyframe_spacing(place: Place, *, max_pixels: int = MAX_PIXELS) -> KeyframeSpacing:
+def keyframe_spacing(place: Place, *, limits: Limits = LIMITS) -> KeyframeSpacing:
     """Return how far apart keyframes lie in the first SCAN_SECONDS.
 
     Args:
         place: What `find_place` found.
-        max_pixels: The most pixels that one frame may have.
+        limits: What is refused.
 
     Raises:
         VideoError: One of its kinds, as the tree in `soravec.errors` tells.
@@ -40,7 +41,7 @@ def keyframe_spacing(place: Place, *, max_pixels: int = MAX_PIXELS) -> KeyframeS
     with translated(place):
         if is_picture(place):
             return KeyframeSpacing(0, inf, stand_alone=False)
-    container, stream, _ = open_video(place, max_pixels=max_pixels)
+    container, stream, _ = open_video(place, limits=limits)
     seconds: list[float] = []  # of keyframes
     begins, ends = inf, -inf
     stand_alone = True

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from soravec.errors import MissingVideo, QueryError, UnreadableVideo, VideoError
-from soravec.video.container import MAX_PIXELS
 from soravec.video.decode import Picture
 from soravec.video.inputs import Input, find_input
+from soravec.video.limits import LIMITS, Limits
 from soravec.video.passing import Asked
 from soravec.video.picture import decode_picture
 
@@ -50,7 +50,7 @@ class FrameFiles:
         files: All of them in order.
         seconds: When each is shown, ascending.
         duration_seconds: For how long the last one is shown.
-        max_pixels: The most pixels that one picture may have.
+        limits: What is refused.
 
     Attributes:
         first: The first picture that could be decoded.
@@ -65,7 +65,7 @@ class FrameFiles:
         seconds: list[float],
         duration_seconds: float,
         *,
-        max_pixels: int = MAX_PIXELS,
+        limits: Limits = LIMITS,
     ) -> None:
         self.where = where
         self.container = "image2" if len(files) > 1 else "image"
@@ -76,7 +76,7 @@ class FrameFiles:
         self.warnings: list[str] = []
         self._files = files
         self._seconds = [*seconds, self.end_seconds]
-        self._max_pixels = max_pixels
+        self._limits = limits
         self._next_number = 0
         self._bad: list[VideoError] = []
         first = self._decoded()
@@ -125,7 +125,7 @@ class FrameFiles:
             number = self._next_number
             self._next_number += 1
             try:
-                frame = decode_picture(self._files[number], max_pixels=self._max_pixels)
+                frame = decode_picture(self._files[number], limits=self._limits)
             except VideoError as error:
                 self._bad.append(error)
                 continue
@@ -134,18 +134,18 @@ class FrameFiles:
         return None
 
 
-def open_picture(where: Input, *, max_pixels: int) -> FrameFiles:
+def open_picture(where: Input, *, limits: Limits) -> FrameFiles:
     """Return one picture as a video of one frame, 1/25 s long."""
-    return FrameFiles(where, [where], [0.0], 1 / DEFAULT_FPS, max_pixels=max_pixels)
+    return FrameFiles(where, [where], [0.0], 1 / DEFAULT_FPS, limits=limits)
 
 
-def open_folder(folder: Path, *, fps: float | None, max_pixels: int) -> FrameFiles:
+def open_folder(folder: Path, *, fps: float | None, limits: Limits) -> FrameFiles:
     """Return the pictures of a folder as a video.
 
     Args:
         folder: A folder of JPEG, PNG, WebP or BMP files.
         fps: Frames per second; None for the times in `frames.csv`, else 25.
-        max_pixels: The most pixels that one picture may have.
+        limits: What is refused.
 
     Raises:
         QueryError: `fps` is not above 0.
@@ -167,7 +167,7 @@ def open_folder(folder: Path, *, fps: float | None, max_pixels: int) -> FrameFil
     steps = np.diff(seconds)
     last = 1 / (fps or DEFAULT_FPS) if not len(steps) or fps else float(np.median(steps))
     files = [find_input(path) for path in paths]
-    return FrameFiles(_Folder(folder, files[0]), files, seconds, last, max_pixels=max_pixels)
+    return FrameFiles(_Folder(folder, files[0]), files, seconds, last, limits=limits)
 
 
 class _Folder:

@@ -11,10 +11,11 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from soravec.errors import TooLarge, UnreadableVideo
-from soravec.video.container import DECODER_ERRORS, MAX_PIXELS, decoder_options, translated
+from soravec.errors import UnreadableVideo
+from soravec.video.container import DECODER_ERRORS, decoder_options, translated
 from soravec.video.decode import Picture
 from soravec.video.inputs import Input
+from soravec.video.limits import LIMITS, Limits
 from soravec.video.passing import Asked
 
 _QUICK_MS = 10
@@ -41,16 +42,14 @@ class AnimatedWebp:
 
     container = "webp"
 
-    def __init__(self, where: Input, *, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(self, where: Input, *, limits: Limits = LIMITS) -> None:
         self.where = where
         self.size_bytes = where.size_bytes
         self.jumped = False
         self.warnings: list[str] = []
         with translated(where):
             self._width, self._height, self._pieces = _webp_pieces(where)
-        if self._width * self._height > max_pixels:
-            cause = f"it has {self._width}x{self._height} pixels, the limit is {max_pixels}"
-            raise TooLarge(where.name, cause, "Scale it down, or raise max_pixels.")
+        limits.check_size(where.name, self._width, self._height)
         if not self._pieces:
             remedy = "Copy or download it again."
             raise UnreadableVideo(where.name, "an animation without frames", remedy)
@@ -86,7 +85,9 @@ class AnimatedWebp:
         """Yield the canvas after every piece."""
         context = av.CodecContext.create("webp", "r")
         assert isinstance(context, av.VideoCodecContext)
-        context.options = decoder_options(self._width, self._height, self._width * self._height)
+        context.options = decoder_options(
+            self._width, self._height, Limits(self._width * self._height)
+        )
         context.thread_count = 1
         canvas = np.full((self._height, self._width, 3), 255, np.uint8)
         milliseconds, num_bad = 0, 0

@@ -179,7 +179,7 @@ def _facts(clip: Clip) -> tuple[str, int, str, int, int] | None:
 
 
 def _opened(clip: Clip) -> tuple[InputContainer, AudioStream]:
-    container = open_container(clip.where, max_pixels=clip.max_pixels)
+    container = open_container(clip.where, limits=clip.limits)
     stream = container.streams.best("audio")
     for other in container.streams:
         if stream is None or other.index != stream.index:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from soravec.errors import QueryError
 from soravec.types import VideoInfo
-from soravec.video.container import MAX_PIXELS, open_container
+from soravec.video.container import open_container
 from soravec.video.decode import SAME_INSTANT_SECONDS, Picture, PictureSource
 from soravec.video.editing.encoders import Look
 from soravec.video.editing.packets import BAD_TIMES, PacketTable, read_table
 from soravec.video.geometry import Orientation, orientation_of
 from soravec.video.inputs import Input
+from soravec.video.limits import LIMITS, Limits
 from soravec.video.probe import info_of
 from soravec.video.source import StillSource, find_place, open_source
 
@@ -39,7 +40,7 @@ class Clip:
     place: Input | Path
     fps: float | None
     """Of a folder of frames."""
-    max_pixels: int
+    limits: Limits
     info: VideoInfo
     look: Look
     """Of the pictures as they are stored."""
@@ -65,7 +66,7 @@ class Clip:
         return self.end_seconds - self.start_seconds
 
 
-def open_clip(span: Span, *, max_pixels: int = MAX_PIXELS) -> Clip:
+def open_clip(span: Span, *, limits: Limits = LIMITS) -> Clip:
     """Open a video and find out where its span begins and ends.
 
     Raises:
@@ -73,7 +74,7 @@ def open_clip(span: Span, *, max_pixels: int = MAX_PIXELS) -> Clip:
         QueryError: The span is empty or lies outside the video.
     """
     place = find_place(span.path)
-    source = open_source(place, max_pixels=max_pixels, fps=span.fps)
+    source = open_source(place, limits=limits, fps=span.fps)
     try:
         return _clip(span, place, source)
     finally:
@@ -86,7 +87,7 @@ def pictures(clip: Clip, start: Fraction, end: Fraction) -> Iterator[Picture]:
     The first is the one on show at `start`, and keeps its own time.
     """
     first, last = float(start) + SAME_INSTANT_SECONDS, float(end) - SAME_INSTANT_SECONDS
-    source = open_source(clip.place, max_pixels=clip.max_pixels, fps=clip.fps)
+    source = open_source(clip.place, limits=clip.limits, fps=clip.fps)
     try:
         source.jump(float(start))
         before: Picture | None = None
@@ -110,7 +111,7 @@ def has_subtitles(clip: Clip) -> bool:
     """Whether the file of a clip holds subtitle streams."""
     if isinstance(clip.place, Path) or not clip.table:
         return False
-    with open_container(clip.place, max_pixels=clip.max_pixels) as container:
+    with open_container(clip.place, limits=clip.limits) as container:
         return bool(container.streams.subtitles)
 
 
@@ -127,7 +128,7 @@ def _clip(span: Span, place: Input | Path, source: PictureSource | StillSource) 
         name=str(span.path),
         place=place,
         fps=span.fps,
-        max_pixels=getattr(source, "max_pixels", MAX_PIXELS),
+        limits=getattr(source, "limits", LIMITS),
         info=info,
         look=_look(info, source),
         orientation=orientation_of(source.first.frame),
@@ -148,7 +149,7 @@ def _table(
         place,
         start_seconds=span.start_seconds,
         end_seconds=span.end_seconds,
-        max_pixels=source.max_pixels,
+        limits=source.limits,
     )
     return (None, table) if isinstance(table, str) else (table, "")
 

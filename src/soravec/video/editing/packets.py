@@ -17,10 +17,11 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from soravec.video.container import DECODER_ERRORS, MAX_PIXELS, open_video, translated
+from soravec.video.container import DECODER_ERRORS, open_video, translated
 from soravec.video.decode import SAME_INSTANT_SECONDS
 from soravec.video.editing.nal import H264_IDR, HEVC_IDR, HEVC_IRAP, first_picture_type, has_sets
 from soravec.video.inputs import Input
+from soravec.video.limits import LIMITS, Limits
 
 _ROUNDING = Fraction(SAME_INSTANT_SECONDS)
 
@@ -188,7 +189,7 @@ def read_table(
     *,
     start_seconds: float | None,
     end_seconds: float | None,
-    max_pixels: int = MAX_PIXELS,
+    limits: Limits = LIMITS,
 ) -> PacketTable | str:
     """Read the packets of a span, or say in words why they cannot be taken over.
 
@@ -196,7 +197,7 @@ def read_table(
         where: Where the video lies.
         start_seconds: Where the span begins; None for the beginning.
         end_seconds: Where it ends; None for the end.
-        max_pixels: The most pixels that one frame may have.
+        limits: What is refused.
 
     Raises:
         VideoError: The file cannot be read.
@@ -204,13 +205,13 @@ def read_table(
     for back in (0.0, 4.0):
         if start_seconds is None or start_seconds <= 0:
             break
-        container, stream, _ = open_video(where, max_pixels=max_pixels)
+        container, stream, _ = open_video(where, limits=limits)
         with container, translated(where), suppress(*DECODER_ERRORS):
             seek(container, stream, Fraction(max(0.0, start_seconds - back)))
             table = _read(stream, container, end_seconds, skip=True)
             if isinstance(table, PacketTable) and table.covers(start_seconds):
                 return table
-    container, stream, _ = open_video(where, max_pixels=max_pixels)
+    container, stream, _ = open_video(where, limits=limits)
     with container, translated(where):
         return _read(stream, container, end_seconds, skip=False)
 

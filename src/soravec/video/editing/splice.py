@@ -125,7 +125,7 @@ def finer(tick: Fraction) -> Fraction:
 def add_video(splice: Splice, target: OutputContainer) -> VideoStream:
     """Add the stream to a file that is about to be written."""
     clip = next(part.clip for part in splice.parts if part.plan is not None)
-    container, source, _ = open_video(clip.where, max_pixels=clip.max_pixels)
+    container, source, _ = open_video(clip.where, limits=clip.limits)
     with container:
         try:
             stream = target.add_stream_from_template(source, opaque=True)
@@ -234,7 +234,7 @@ def _has_ends(part: Part) -> bool:
 
 def _sets(clip: Clip) -> list[bytes]:
     """Return the parameter sets in the header of a file, or for other codecs the header itself."""
-    container, stream, _ = open_video(clip.where, max_pixels=clip.max_pixels)
+    container, stream, _ = open_video(clip.where, limits=clip.limits)
     with container, translated(clip.where):
         extradata = stream.codec_context.extradata or b""
         if clip.look.codec in ("h264", "hevc"):
@@ -347,7 +347,7 @@ def _opened_at(
     assert clip.table is not None
     seconds = pts * clip.table.time_base
     for start in (seconds, seconds - 4, None):
-        container, stream, _ = open_video(clip.where, max_pixels=clip.max_pixels)
+        container, stream, _ = open_video(clip.where, limits=clip.limits)
         with container:
             if start is not None:
                 seek(container, stream, max(start, Fraction(0)))

@@ -1,0 +1,77 @@
+"""Short by default; `make hostile` sets SORAVEC_HOSTILE=long and keeps the figures.
+
+Every test says how many cases it tried and what went wrong in which; `figures` collects that, and
+fails the test where anything did.
+"""
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+IS_LONG = os.environ.get("SORAVEC_HOSTILE") == "long"
+RESULTS = os.environ.get("SORAVEC_HOSTILE_RESULTS")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "tests/hostile" in str(item.path):
+            item.add_marker(pytest.mark.slow)
+            if IS_LONG:
+                item.add_marker(pytest.mark.timeout(4 * 3600))
+
+
+@pytest.fixture(scope="session")
+def is_long():
+    return IS_LONG
+
+
+class Figures:
+    """What a test tried, and in which cases it was violated."""
+
+    def __init__(self, name):
+        self.name = name
+        self.cases = 0
+        self.violations = []
+        self.facts = {}
+
+    def count(self, violation=None):
+        """Count a case, and what was wrong with it."""
+        self.cases += 1
+        if violation:
+            self.violations.append(str(violation))
+
+    def note(self, fact, number=1):
+        """Count something that is no violation, and worth telling."""
+        self.facts[fact] = self.facts.get(fact, 0) + number
+
+
+@pytest.fixture
+def figures(request):
+    found = Figures(request.node.get_closest_marker("hostile").args[0])
+    yield found
+    assert found.cases, "nothing was tried"
+    if RESULTS:
+        keep(Path(RESULTS), found)
+    assert not found.violations, (len(found.violations), found.cases, found.violations[:10])
+
+
+def keep(path, found):
+    """Write the figures of a test among those of the others."""
+    facts = json.loads(path.read_text()) if path.exists() else {"tests": {}}
+    facts["machine"] = {
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "cores": len(os.sched_getaffinity(0)),
+    }
+    facts["tests"][found.name] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "cases": found.cases,
+        "violations": len(found.violations),
+        "facts": found.facts,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")

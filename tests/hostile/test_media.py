@@ -1,0 +1,85 @@
+"""Damaged and lying files through the worker as `index` runs it: a result or a typed error."""
+
+import inspect
+import time
+
+import numpy as np
+import pytest
+
+from soravec import errors, load
+from soravec.errors import WorkerError
+from soravec.library.indexer import WORKER
+from soravec.library.worker import job_message, read_reply, setup_message
+from soravec.process import Worker, supervise
+from soravec.sandbox import ChildLimits
+
+from .mutations import SEEDS, mutated, write_seeds
+
+DEADLINE_SECONDS = 30.0
+MEMORY_BYTES = 1536 * 2**20
+TYPED = {name for name, kind in inspect.getmembers(errors, inspect.isclass)} | {"OutOfMemory"}
+
+
+def outcomes(jobs, *, deadline=DEADLINE_SECONDS, limits=ChildLimits(MEMORY_BYTES), num_workers=2):  # noqa: B008
+    """Yield what the worker makes of (path, ...) jobs, as `index` would have it."""
+    setup = setup_message(load(), sampling="uniform", num_threads=1)
+    yield from supervise(
+        Worker(WORKER, setup, limits),
+        jobs,
+        encode=lambda job: job_message(str(job[0]), sidecars=()),
+        deadline_seconds=lambda progress: deadline,
+        num_workers=num_workers,
+    )
+
+
+def wrong_with(reply, figures):
+    """Return what is wrong with a reply, or None; and count what became of the file."""
+    if isinstance(reply, WorkerError):
+        how = "killed at its deadline" if "deadline" in str(reply) else "died"
+        figures.note(f"worker {how}, typed error for that file")
+        return None
+    if reply.header["kind"] == "failed":
+        kind = reply.header["type"]
+        figures.note(f"refused: {kind}")
+        return None if kind in TYPED else reply.header["message"]
+    features, embedding = read_reply(reply)
+    figures.note("read")
+    if not np.isfinite(embedding.vector).all() or not np.isfinite(features.features).all():
+        return "a number that is not finite"
+    if not (np.diff(features.seconds) > 0).all():
+        return "times that do not ascend"
+    if not all(s.end_seconds > s.start_seconds for s in embedding.segments):
+        return "an empty segment"
+    return None
+
+
+@pytest.mark.hostile("mutated media")
+def test_a_mutated_file_gives_a_result_or_a_typed_error(tmp_path, figures, is_long):
+    assert len(SEEDS) >= 10
+    sound = write_seeds(tmp_path / "sound")
+    number_of_files = 20_000 if is_long else 1_000
+
+    def jobs():
+        for number in range(number_of_files):
+            name, data = mutated(sound, number)
+            path = tmp_path / name
+            path.write_bytes(data)
+            yield path, time.monotonic()
+
+    for outcome in outcomes(jobs()):
+        path, began = outcome.job
+        wrong = wrong_with(outcome.reply, figures)
+        if time.monotonic() - began > 2 * DEADLINE_SECONDS:
+            wrong = "long after its deadline"
+        figures.count(wrong and f"{path.name}: {wrong}")
+        path.unlink()
+    assert figures.cases == number_of_files
+    assert figures.facts["read"] > number_of_files / 10, "hardly a file was read: too much is wrong"
+
+
+@pytest.mark.hostile("sound media")
+def test_the_sound_files_are_all_read(tmp_path, figures):
+    """Else the test above would pass with a worker that refuses everything."""
+    for outcome in outcomes([(tmp_path / name,) for name in write_seeds(tmp_path)]):
+        figures.count(wrong_with(outcome.reply, figures))
+    assert figures.facts == {"read": len(SEEDS)}
