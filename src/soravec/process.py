@@ -382,7 +382,9 @@ def _await_reply(
         except TimeoutError:
             continue
         kind = message.header.get("kind")
-        if kind == "ask" and terms.answer is not None:
+        if kind == "ask":
+            if terms.answer is None:
+                raise WorkerError("it asked for what it is not given; its worker was killed")
             child.send(terms.answer(job, message.header))
         elif kind == "progress":
             progress = message.header

@@ -8,8 +8,10 @@ import pytest
 
 from soravec import errors, load
 from soravec.errors import WorkerError
+from soravec.library.fetching import Fetcher
 from soravec.library.indexer import WORKER
-from soravec.library.worker import job_message, read_reply, setup_message
+from soravec.library.replies import Failed, read_made
+from soravec.library.worker import job_message, setup_message
 from soravec.process import Worker, supervise
 from soravec.sandbox import ChildLimits
 
@@ -17,18 +19,21 @@ from .mutations import SEEDS, mutated, write_seeds
 
 DEADLINE_SECONDS = 30.0
 MEMORY_BYTES = 1536 * 2**20
+MODEL = load()
+FETCHER = Fetcher()
 TYPED = {name for name, kind in inspect.getmembers(errors, inspect.isclass)} | {"OutOfMemory"}
 
 
 def outcomes(jobs, *, deadline=DEADLINE_SECONDS, limits=ChildLimits(MEMORY_BYTES), num_workers=2):  # noqa: B008
     """Yield what the worker makes of (path, ...) jobs, as `index` would have it."""
-    setup = setup_message(load(), sampling="uniform", num_threads=1)
+    setup = setup_message(MODEL, sampling="uniform", num_threads=1)
     yield from supervise(
         Worker(WORKER, setup, limits),
         jobs,
         encode=lambda job: job_message(str(job[0]), sidecars=()),
         deadline_seconds=lambda progress: deadline,
         num_workers=num_workers,
+        answer=lambda job, header: FETCHER.answer(str(job[0]), header),
     )
 
 
@@ -38,14 +43,13 @@ def wrong_with(reply, figures):
         how = "killed at its deadline" if "deadline" in str(reply) else "died"
         figures.note(f"worker {how}, typed error for that file")
         return None
-    if reply.header["kind"] == "failed":
-        kind = reply.header["type"]
-        figures.note(f"refused: {kind}")
-        return None if kind in TYPED else reply.header["message"]
-    features, embedding = read_reply(reply)
+    made = read_made("it", reply, MODEL)
+    if isinstance(made, Failed):
+        figures.note(f"refused: {made.error_type}")
+        is_typed = made.error_type in TYPED and "nonsense" not in made.message
+        return None if is_typed else made.message
+    features, embedding, _ = made
     figures.note("read")
-    if not np.isfinite(embedding.vector).all() or not np.isfinite(features.features).all():
-        return "a number that is not finite"
     if not (np.diff(features.seconds) > 0).all():
         return "times that do not ascend"
     if not all(s.end_seconds > s.start_seconds for s in embedding.segments):

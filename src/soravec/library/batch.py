@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from soravec.errors import WorkerError
 from soravec.library.fetching import Fetcher
 from soravec.library.indexer import WORKER, default_deadline
-from soravec.library.worker import read_reply, setup_message
+from soravec.library.replies import Failed, read_made
+from soravec.library.worker import setup_message
 from soravec.process import Message, Outcome, Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
@@ -77,17 +77,14 @@ def embed_files(
     waiting: dict[int, Embedded] = {}
     turn = 0
     for outcome in outcomes:
-        waiting[outcome.job] = _embedded(shown[outcome.job], outcome)
+        waiting[outcome.job] = _embedded(shown[outcome.job], outcome, encoder)
         while turn in waiting:
             yield waiting.pop(turn)
             turn += 1
 
 
-def _embedded(path: str, outcome: Outcome[int]) -> Embedded:
-    reply = outcome.reply
-    if isinstance(reply, WorkerError):
-        return Embedded(path, error_type=WorkerError.__name__, message=f"{path}: {reply}")
-    if reply.header["kind"] == "failed":
-        return Embedded(path, error_type=reply.header["type"], message=reply.header["message"])
-    features, embedding = read_reply(reply)
-    return Embedded(path, embedding, features)
+def _embedded(path: str, outcome: Outcome[int], encoder: Encoder) -> Embedded:
+    made = read_made(path, outcome.reply, encoder)
+    if isinstance(made, Failed):
+        return Embedded(path, error_type=made.error_type, message=made.message)
+    return Embedded(path, made.embedding, made.features)

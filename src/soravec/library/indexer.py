@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 from soravec.errors import LibraryError, MissingVideo, NotAllowed, VideoError, WorkerError
 from soravec.library.catalogue import Catalogue
-from soravec.library.features import FeatureFiles, info_from_json
+from soravec.library.features import FeatureFiles
 from soravec.library.fetching import Fetcher
 from soravec.library.identity import FileStamp, VideoPath, stamp, video_identity
+from soravec.library.replies import Failed, read_made, read_said
 from soravec.library.samples import sample_words
 from soravec.library.transcript import WordKeeper
 from soravec.library.vectors import VectorIndex
-from soravec.library.worker import job_message, read_reply, setup_message
+from soravec.library.worker import job_message, setup_message
 from soravec.process import Message, Outcome, Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
@@ -379,12 +380,11 @@ class Indexer:
             self._later.append(replace(job, note=f"{NO_WORDS} ({reply})"))
             return
         twins = self._twins.pop(job.video_id)
-        if isinstance(reply, WorkerError):
-            self._fail(job.stamp, WorkerError.__name__, f"{job.stamp.path}: {reply}")
-        elif reply.header["kind"] == "failed":
-            self._fail(job.stamp, reply.header["type"], reply.header["message"])
+        made = read_made(str(job.stamp.path), reply, self._encoder)
+        if isinstance(made, Failed):
+            self._fail(job.stamp, made.error_type, made.message)
         else:
-            features, embedding = read_reply(reply)
+            features, embedding = made.features, made.embedding
             if job.note:
                 info = replace(features.info, warnings=(*features.info.warnings, job.note))
                 features = replace(features, info=info)
@@ -393,7 +393,7 @@ class Indexer:
                 self._words.put,
                 path=str(job.stamp.path),
                 info=features.info,
-                packed=reply.header["words"],
+                packed=made.words,
                 sidecars=job.sidecars,
             )
             self._commit(job.stamp, job.video_id, features, embedding, words=words)
@@ -411,15 +411,14 @@ class Indexer:
     def _settle_words(self, job: _Job, reply: Message | WorkerError) -> None:
         """Record the words of a file whose pictures are known."""
         path = str(job.stamp.path)
-        if isinstance(reply, WorkerError):
-            note = f"{NO_WORDS} ({reply})"
-        elif reply.header["kind"] == "failed":
-            note = f"{NO_WORDS} ({reply.header['message']})"
+        said = read_said(path, reply)
+        if isinstance(said, str):
+            note = f"{NO_WORDS} ({said})"
         else:
-            info = info_from_json(reply.header["info"])
+            info, words = said
             recorded = _recorded(info, job.stamp)
             note = self._words.renew(
-                job.video_id, path, info, reply.header["words"], job.sidecars, recorded=recorded
+                job.video_id, path, info, words, job.sidecars, recorded=recorded
             )
         self._tell(FileResult(path, job.status, job.num_segments, message=note))
 

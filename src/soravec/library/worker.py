@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from soravec.errors import SoravecError
-from soravec.library.features import pack, unpack
+from soravec.library.features import pack
 from soravec.library.fetching import Fetched
 from soravec.library.transcript import pack_sidecars, pack_words, read_words, unpack_sidecars
 from soravec.process import Message, Parent, serve
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.folder import find_model
-from soravec.runtime.vectors import mean_vector
-from soravec.types import Embedding, FrameFeatures, Segment, VideoInfo
+from soravec.types import VideoInfo
 from soravec.video import LIMITS, Limits, is_url, probe
 from soravec.video.metadata import without_metadata
 from soravec.video.text.sidecars import Sidecar
@@ -61,25 +60,6 @@ def job_message(path: str, *, sidecars: Sequence[Sidecar] | None, decode: bool =
     """
     packed = None if sidecars is None else pack_sidecars(sidecars)
     return Message({"path": path, "sidecars": packed, "decode": decode})
-
-
-def read_reply(message: Message) -> tuple[FrameFeatures, Embedding]:
-    """Return what a worker made of a file, from its message of kind `embedded`."""
-    features = unpack(message.header, message.arrays)
-    bounds, vectors = message.arrays["bounds"], message.arrays["vectors"]
-    segments = tuple(
-        Segment(float(start), float(end), vector, features.shots.approximate)
-        for (start, end), vector in zip(bounds, vectors, strict=True)
-    )
-    embedding = Embedding(
-        path=features.info.path,
-        vector=mean_vector(vectors, bounds[:, 1] - bounds[:, 0]),
-        segments=segments,
-        space_id=message.header["space_id"],
-        info=features.info,
-        recipe=features.recipe,
-    )
-    return features, embedding
 
 
 def open_session(setup: Message) -> Callable[[Message, Parent], Message]:
