@@ -45,6 +45,7 @@ MAX_ARRAY_BYTES = 2 * 2**30
 """What the arrays of one message may take together: features of five days at 2 frames a second."""
 
 J = TypeVar("J")
+Answer = Callable[[J, Mapping[str, Any], Callable[[], bool]], "Message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def supervise(
     encode: Callable[[J], Message],
     deadline_seconds: Callable[[Mapping[str, Any]], float],
     num_workers: int,
-    answer: Callable[[J, Mapping[str, Any]], Message] | None = None,
+    answer: Answer[J] | None = None,
     on_progress: Callable[[J, Mapping[str, Any]], None] | None = None,
 ) -> Iterator[Outcome[J]]:
     """Yield the outcome of every job, in order of completion.
@@ -102,7 +103,8 @@ def supervise(
         deadline_seconds: Seconds that a job may take from its start, from the header of the last
             progress message (at first an empty one).
         num_workers: Children at most.
-        answer: Called with a job and the header of what its child asks for; in a thread of its own.
+        answer: Called, in a thread of its own, with a job, the header of what its child asks for,
+            and what tells whether the answer is still wanted.
         on_progress: Called with a job and the header of each of its progress messages.
 
     Raises:
@@ -322,7 +324,7 @@ class _Terms(Generic[J]):
     worker: Worker
     encode: Callable[[J], Message]
     deadline_seconds: Callable[[Mapping[str, Any]], float]
-    answer: Callable[[J, Mapping[str, Any]], Message] | None
+    answer: Answer[J] | None
 
 
 def _tend(
@@ -366,6 +368,11 @@ def _await_reply(
     started = time.monotonic()
     progress: Mapping[str, Any] = {}
     capped = 0.0
+
+    def go_on() -> bool:
+        allowed = terms.deadline_seconds(progress)
+        return not stopping.is_set() and time.monotonic() < started + allowed
+
     while not stopping.is_set():
         allowed = terms.deadline_seconds(progress)
         remaining = started + allowed - time.monotonic()
@@ -385,7 +392,7 @@ def _await_reply(
         if kind == "ask":
             if terms.answer is None:
                 raise WorkerError("it asked for what it is not given; its worker was killed")
-            child.send(terms.answer(job, message.header))
+            child.send(terms.answer(job, message.header, go_on))
         elif kind == "progress":
             progress = message.header
             events.put((job, progress))

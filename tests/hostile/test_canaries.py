@@ -33,12 +33,13 @@ def listener():
 @pytest.mark.hostile("playlists, scripts and names")
 def test_nothing_else_is_opened(tmp_path, canary, listener, figures):
     """The worker is trusted here: it is the reader that is to refuse, not the sandbox."""
-    watched = Opened(canary)
+    jobs = []
     for name, content in scripts(canary, listener.url).items():
-        path = tmp_path / name
-        path.write_bytes(content)
-        (outcome,) = outcomes([(str(path),)], limits=None, num_workers=1)
-        reply = outcome.reply
+        (tmp_path / name).write_bytes(content)
+        jobs.append((tmp_path / name,))
+    watched = Opened(canary)
+    for outcome in outcomes(jobs, limits=None, num_workers=1):  # one after the other
+        name, reply = outcome.job[0].name, outcome.reply
         is_read = not isinstance(reply, Exception) and reply.header["kind"] != "failed"
         wrong = seen(watched, listener, is_read) or wrong_with(reply, figures)
         figures.count(wrong and f"{name}: {wrong}")

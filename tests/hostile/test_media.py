@@ -20,7 +20,7 @@ from .mutations import SEEDS, mutated, write_seeds
 DEADLINE_SECONDS = 30.0
 MEMORY_BYTES = 1536 * 2**20
 MODEL = load()
-FETCHER = Fetcher()
+FETCHER = Fetcher("private")
 TYPED = {name for name, kind in inspect.getmembers(errors, inspect.isclass)} | {"OutOfMemory"}
 
 
@@ -33,7 +33,7 @@ def outcomes(jobs, *, deadline=DEADLINE_SECONDS, limits=ChildLimits(MEMORY_BYTES
         encode=lambda job: job_message(str(job[0]), sidecars=()),
         deadline_seconds=lambda progress: deadline,
         num_workers=num_workers,
-        answer=lambda job, header: FETCHER.answer(str(job[0]), header),
+        answer=lambda job, header, go_on: FETCHER.answer(str(job[0]), header, go_on),
     )
 
 

@@ -125,7 +125,7 @@ def test_a_url_is_indexed_only_when_that_is_asked_for(clips, tmp_path):
             report = library.add([url, clips[1]], progress=False)
             assert (report.indexed, report.failed) == (1, 1)
             assert report.failures[0].error_type == "NotAllowed"
-            allowed = IndexOptions(allow_urls=True)
+            allowed = IndexOptions(allow_urls="private")
             report = library.add([url, f"{url}.none"], options=allowed, progress=False)
             assert (report.indexed, report.failed) == (1, 1)
             assert report.failures[0].error_type == "MissingVideo"

@@ -190,7 +190,7 @@ def served(long_video):
 @pytest.mark.parametrize("page", ["ranges.bin", "plain.bin", "moved.bin", "breaking.bin"])
 def test_a_url_is_read_like_the_file_when_that_is_asked_for(served, long_video, page):
     url, _ = served
-    assert_read_alike(f"{url}/{page}", long_video, allow_urls=True)
+    assert_read_alike(f"{url}/{page}", long_video, allow_urls="private")
 
 
 @pytest.mark.parametrize("long_video", ["h264-mp4"], indirect=True)
@@ -205,7 +205,7 @@ def test_a_url_is_not_touched_unless_that_is_asked_for(served):
 def test_a_redirect_leads_to_no_local_file(served):
     url, log = served
     with pytest.raises(UnreadableVideo, match="302"):
-        probe(f"{url}/elsewhere", allow_urls=True)
+        probe(f"{url}/elsewhere", allow_urls="private")
     assert log == ["/elsewhere"]
 
 
@@ -213,26 +213,26 @@ def test_a_redirect_leads_to_no_local_file(served):
 def test_what_a_server_refuses_is_said(served):
     url, _ = served
     with pytest.raises(MissingVideo, match="no such file"):
-        probe(f"{url}/none.mp4", allow_urls=True)
+        probe(f"{url}/none.mp4", allow_urls="private")
     with pytest.raises(NotAllowed, match="401"):
-        probe(f"{url}/secret.bin", allow_urls=True)
+        probe(f"{url}/secret.bin", allow_urls="private")
     with pytest.raises(NotAllowed, match="only http"):
-        probe("ftp://127.0.0.1/clip.mp4", allow_urls=True)
+        probe("ftp://127.0.0.1/clip.mp4", allow_urls="private")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{free.getsockname()[1]}/clip.mp4"
         with pytest.raises(UnreadableVideo, match="cannot be fetched"):
-            probe(closed, allow_urls=True)
+            probe(closed, allow_urls="private")
 
 
 @pytest.mark.parametrize("long_video", ["h264-mp4"], indirect=True)
 def test_a_password_in_a_url_is_used_and_never_shown(served):
     url, _ = served
     named = url.replace("http://", "http://me:p%40w@")
-    info = probe(f"{named}/secret.bin", allow_urls=True)
+    info = probe(f"{named}/secret.bin", allow_urls="private")
     assert info.path == f"{url}/secret.bin"
     with pytest.raises(NotAllowed) as caught:
-        probe(f"{url.replace('http://', 'http://me:wrong@')}/secret.bin", allow_urls=True)
+        probe(f"{url.replace('http://', 'http://me:wrong@')}/secret.bin", allow_urls="private")
     assert "wrong" not in str(caught.value)
     with pytest.raises(NotAllowed) as caught:
         probe(f"{named}/secret.bin")

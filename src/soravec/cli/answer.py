@@ -8,6 +8,7 @@ import typer
 
 from soravec.cli.app import (
     DEFAULT_LIBRARY,
+    AllowPrivateUrlsOption,
     AllowUrlsOption,
     JsonOption,
     LibraryOption,
@@ -15,6 +16,7 @@ from soravec.cli.app import (
     clock,
     print_json,
     say,
+    urls_allowed,
 )
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def search(
         ),
     ] = None,
     allow_urls: AllowUrlsOption = False,
+    allow_private_urls: AllowPrivateUrlsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Find moments by words, by a video or a span of it, by a picture, or by a stored segment."""
@@ -76,7 +79,7 @@ def search(
             k=k,
             where=where,
             motion_weight=motion_weight,
-            allow_urls=allow_urls,
+            allow_urls=urls_allowed(allow_urls, allow_private_urls),
         )
     for hit in hits:
         if as_json:

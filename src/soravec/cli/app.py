@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 import typer.core
@@ -47,6 +47,10 @@ MetadataOption = Annotated[
     ),
 ]
 AllowUrlsOption = Annotated[bool, typer.Option("--allow-urls", help="Open http and https URLs.")]
+AllowPrivateUrlsOption = Annotated[
+    bool,
+    typer.Option("--allow-private-urls", help="Open URLs of this machine and its network too."),
+]
 FpsOption = Annotated[
     float | None,
     typer.Option(
@@ -79,6 +83,11 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     pass
+
+
+def urls_allowed(allow_urls: bool, allow_private_urls: bool) -> 'bool | Literal["private"]':
+    """Return the two options as one."""
+    return "private" if allow_private_urls else allow_urls
 
 
 def print_json(value: Mapping[str, Any]) -> None:

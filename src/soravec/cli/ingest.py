@@ -7,6 +7,7 @@ import typer
 
 from soravec.cli.app import (
     DEFAULT_LIBRARY,
+    AllowPrivateUrlsOption,
     AllowUrlsOption,
     EngineOption,
     FpsOption,
@@ -20,6 +21,7 @@ from soravec.cli.app import (
     print_error_json,
     print_json,
     say,
+    urls_allowed,
 )
 
 ModelOption = Annotated[str, typer.Option(help="A model's name, folder or hub id.")]
@@ -71,6 +73,7 @@ def embed(
     frame_folders: FrameFoldersOption = False,
     fps: FpsOption = None,
     allow_urls: AllowUrlsOption = False,
+    allow_private_urls: AllowPrivateUrlsOption = False,
     limit: LimitOption = [],  # noqa: B006  # Typer's way
     trusted: TrustedOption = False,
     engine: EngineOption = "auto",
@@ -89,7 +92,8 @@ def embed(
         raise typer.BadParameter(problem)
     encoder = load(model, engine=engine, precision=precision)  # type: ignore[arg-type]
     paths = named_videos(files, frame_folders=frame_folders)
-    refused = [] if allow_urls else [path for path in paths if is_url(path)]
+    urls = urls_allowed(allow_urls, allow_private_urls)
+    refused = [] if urls else [path for path in paths if is_url(path)]
     if refused:
         raise typer.BadParameter(f"{shown_url(refused[0])}: URLs are opened only with --allow-urls")
     rows, failed = [], 0
@@ -99,6 +103,7 @@ def embed(
         sampling=sampling,  # type: ignore[arg-type]
         num_workers=workers,
         fps=fps,
+        allow_urls=urls,
         fast_decode=fast_decode,
         limits=limits_from(limit),
         trusted=trusted,
@@ -160,6 +165,7 @@ def index(
     frame_folders: FrameFoldersOption = False,
     fps: FpsOption = None,
     allow_urls: AllowUrlsOption = False,
+    allow_private_urls: AllowPrivateUrlsOption = False,
     metadata: MetadataOption = True,
     subtitles: Annotated[
         bool,
@@ -205,7 +211,7 @@ def index(
             retry_failed=retry,
             frame_folders=frame_folders,
             fps=fps,
-            allow_urls=allow_urls,
+            allow_urls=urls_allowed(allow_urls, allow_private_urls),
             metadata=metadata,
             subtitles=subtitles,
             limits=limits_from(limit),

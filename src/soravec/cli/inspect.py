@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from soravec.cli.app import (
+    AllowPrivateUrlsOption,
     AllowUrlsOption,
     FpsOption,
     JsonOption,
@@ -16,6 +17,7 @@ from soravec.cli.app import (
     print_error_json,
     print_json,
     say,
+    urls_allowed,
 )
 
 
@@ -52,6 +54,7 @@ def probe(
     ],
     fps: FpsOption = None,
     allow_urls: AllowUrlsOption = False,
+    allow_private_urls: AllowPrivateUrlsOption = False,
     metadata: MetadataOption = True,
     as_json: JsonOption = False,
     strict: StrictOption = False,
@@ -60,19 +63,26 @@ def probe(
     from dataclasses import asdict
 
     from soravec.errors import SoravecError
+    from soravec.video import is_url
     from soravec.video import probe as probe_file
     from soravec.video.metadata import without_metadata
+    from soravec.video.remote import shown_url
 
     failed = 0
     for file in files:
         try:
             is_folder = Path(file).is_dir()
-            info = probe_file(file, allow_urls=allow_urls, fps=fps if is_folder else None)
+            info = probe_file(
+                file,
+                allow_urls=urls_allowed(allow_urls, allow_private_urls),
+                fps=fps if is_folder else None,
+            )
             info = info if metadata else without_metadata(info)
         except SoravecError as error:
             failed += 1
             if as_json:
-                print_error_json(file, type(error).__name__, str(error))
+                name = shown_url(file) if is_url(file) else file
+                print_error_json(name, type(error).__name__, str(error))
             else:
                 say(f"skipped: {error}")
             continue

@@ -13,7 +13,7 @@ from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.sampling import Sampling
 from soravec.types import Embedding, FrameFeatures
-from soravec.video import LIMITS, Limits, is_url
+from soravec.video import LIMITS, AllowUrls, Limits, is_url
 from soravec.video.remote import shown_url
 
 
@@ -31,13 +31,14 @@ class Embedded:
     message: str = ""
 
 
-def embed_files(
+def embed_files(  # noqa: PLR0913  # one for each thing that reading leaves open
     paths: Sequence[str | Path],
     encoder: Encoder,
     *,
     sampling: Sampling = "uniform",
     num_workers: int | None = None,
     fps: float | None = None,
+    allow_urls: AllowUrls = False,
     fast_decode: bool = False,
     limits: Limits = LIMITS,
     trusted: bool = False,
@@ -49,6 +50,7 @@ def embed_files(
         encoder: The model.
         sampling: `uniform`, `keyframes` or `auto`.
         num_workers: Processes; None means one per core.
+        allow_urls: Whether http and https URLs are opened; "private": also of private networks.
         fps: Frames per second of folders of frames; None for what they state, else 25.
         fast_decode: Leave out the decoder's smoothing over the edges of blocks.
         limits: What is refused.
@@ -65,14 +67,14 @@ def embed_files(
         fast_decode=fast_decode,
         limits=limits,
     )
-    fetcher = Fetcher()
+    fetcher = Fetcher(allow_urls)
     outcomes = supervise(
         Worker(WORKER, setup, limits=None) if trusted else Worker(WORKER, setup),
         range(len(paths)),
         encode=lambda number: Message({"path": shown[number]}),
         deadline_seconds=default_deadline,
         num_workers=workers,
-        answer=lambda number, header: fetcher.answer(str(paths[number]), header),
+        answer=lambda number, header, go_on: fetcher.answer(str(paths[number]), header, go_on),
     )
     waiting: dict[int, Embedded] = {}
     turn = 0

@@ -16,7 +16,7 @@ import numpy as np
 from soravec import errors
 from soravec.errors import NotAllowed, SoravecError, UnreadableVideo, VideoError
 from soravec.process import Message
-from soravec.video import find_input, is_url
+from soravec.video import AllowUrls, find_input, is_url
 from soravec.video.inputs import Input, Span
 from soravec.video.remote import shown_url
 
@@ -28,15 +28,26 @@ Ask = Callable[[Mapping[str, Any]], Message]
 
 
 class Fetcher:
-    """The parent's side: keeps one URL open for every thread that tends to a child."""
+    """The parent's side: keeps one URL open for every thread that tends to a child.
 
-    def __init__(self) -> None:
+    Args:
+        allow_urls: Whether http and https URLs are opened; "private": also of private networks.
+    """
+
+    def __init__(self, allow_urls: AllowUrls) -> None:
+        self._allow_urls = allow_urls
         self._mine = threading.local()
 
-    def answer(self, url: str, header: Mapping[str, Any]) -> Message:
-        """Return what a child asks of the URL of its job: its size, or some bytes."""
+    def answer(self, url: str, header: Mapping[str, Any], go_on: Callable[[], bool]) -> Message:
+        """Return what a child asks of the URL of its job: its size, or some bytes.
+
+        Args:
+            url: As it was given, with its password.
+            header: What the child asks.
+            go_on: Whether the answer is still wanted.
+        """
         try:
-            where, file = self._opened(url)
+            where, file = self._opened(url, go_on)
             if header.get("what") == "size":
                 return Message({"name": where.name, "size_bytes": where.size_bytes})
             position, wanted = int(header["position"]), int(header["num_bytes"])
@@ -52,12 +63,12 @@ class Fetcher:
             cause = f"cannot be fetched ({error})"
             return _failed(UnreadableVideo.__name__, shown_url(url), cause, "Try again.")
 
-    def _opened(self, url: str) -> tuple[Input, BinaryIO]:
+    def _opened(self, url: str, go_on: Callable[[], bool]) -> tuple[Input, BinaryIO]:
         if not is_url(url):
             raise NotAllowed(url, "its bytes are not passed on", "A worker reads files itself.")
         if getattr(self._mine, "url", None) != url:
             self._close()
-            where = find_input(url, allow_urls=True)
+            where = find_input(url, allow_urls=self._allow_urls, go_on=go_on)
             self._mine.where, self._mine.file, self._mine.url = where, where.open(), url
         return self._mine.where, self._mine.file
 

@@ -10,7 +10,7 @@ from stat import S_ISDIR, S_ISREG
 from typing import BinaryIO
 
 from soravec.errors import VideoError
-from soravec.video import archive_of, find_input, frame_files, is_url, tar_members
+from soravec.video import AllowUrls, archive_of, find_input, frame_files, is_url, tar_members
 
 WHOLE_BYTES = 4 * 2**20
 """A file smaller than this is hashed whole."""
@@ -68,7 +68,7 @@ def absolute(path: str | Path) -> Path:
     return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100  # resolve() follows links
 
 
-def stamp(path: VideoPath) -> FileStamp:
+def stamp(path: VideoPath, *, allow_urls: AllowUrls = False) -> FileStamp:
     """Return the stamp of a video.
 
     Raises:
@@ -76,7 +76,7 @@ def stamp(path: VideoPath) -> FileStamp:
         VideoError: It is a URL or lies in a tar, and cannot be read.
     """
     if isinstance(path, str):
-        remote = find_input(path, allow_urls=True)
+        remote = find_input(path, allow_urls=allow_urls)
         version = hashlib.blake2b(getattr(remote, "version", "").encode(), digest_size=7)
         return FileStamp(remote.name, remote.size_bytes, int.from_bytes(version.digest()))
     archive = archive_of(path)
@@ -92,7 +92,7 @@ def stamp(path: VideoPath) -> FileStamp:
     return FileStamp(path, status.st_size, status.st_mtime_ns)
 
 
-def video_identity(path: VideoPath) -> str:
+def video_identity(path: VideoPath, *, allow_urls: AllowUrls = False) -> str:
     """Return the identity of a file's content: BLAKE2b over its size and 16 spread blocks.
 
     A file under 4 MiB is hashed whole. Two files that differ only between the blocks get the same
@@ -108,7 +108,7 @@ def video_identity(path: VideoPath) -> str:
         for frame in frame_files(path):
             whole.update(video_identity(frame).encode())
         return whole.hexdigest()
-    where = find_input(path, allow_urls=True)
+    where = find_input(path, allow_urls=allow_urls)
     with where.open() as file:
         return _digest(file, where.size_bytes)
 

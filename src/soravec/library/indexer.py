@@ -24,7 +24,7 @@ from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.sampling import Sampling
 from soravec.types import Embedding, FrameFeatures, VideoInfo
-from soravec.video import LIMITS, Limits
+from soravec.video import LIMITS, AllowUrls, Limits
 from soravec.video.metadata import without_metadata
 from soravec.video.remote import shown_url
 from soravec.video.text.sidecars import Sidecar
@@ -112,8 +112,8 @@ class IndexOptions:
     """Take every folder that holds pictures for a video."""
     fps: float | None = None
     """Frames per second of folders of frames; None for what they state, else 25."""
-    allow_urls: bool = False
-    """Open http and https URLs."""
+    allow_urls: AllowUrls = False
+    """Open http and https URLs; "private": also of private networks."""
     metadata: bool = True
     """Store title, chapters, place and time of recording that the files state."""
     subtitles: bool = True
@@ -188,7 +188,7 @@ class Indexer:
         self._space_id = encoder.space_id
         self._report = IndexReport()
         self._twins: dict[str, list[FileStamp]] = {}
-        self._fetcher = Fetcher()
+        self._fetcher = Fetcher(options.allow_urls)
         self._given: dict[str, str] = {}  # URLs with their passwords, by what is shown of them
         self._words = WordKeeper(
             catalogue, files, metadata=options.metadata, subtitles=options.subtitles
@@ -260,9 +260,9 @@ class Indexer:
             on_progress=self._note_progress,
         )
 
-    def _fetched(self, job: _Job, header: Mapping[str, Any]) -> Message:
+    def _fetched(self, job: _Job, header: Mapping[str, Any], go_on: Callable[[], bool]) -> Message:
         """Return what a child asks of the URL of its job."""
-        return self._fetcher.answer(self._given.get(str(job.stamp.path), ""), header)
+        return self._fetcher.answer(self._given.get(str(job.stamp.path), ""), header, go_on)
 
     def _note_progress(self, job: _Job, header: Mapping[str, Any]) -> None:
         if header.get("stage") == "words":
@@ -291,7 +291,7 @@ class Indexer:
                     self._fail(FileStamp(shown, 0, 0), type(refused).__name__, str(refused))
                     continue
             try:
-                job = self._recognise(stamp(path))
+                job = self._recognise(stamp(path, allow_urls=self._options.allow_urls))
             except VideoError as error:
                 self._fail(FileStamp(shown, 0, 0), type(error).__name__, str(error))
                 continue
@@ -315,7 +315,12 @@ class Indexer:
             return None
         known = None if self._options.verify else self._catalogue.known_file(file)
         where = self._given.get(str(file.path), file.path)
-        video_id = video_identity(where) if known is None else self._catalogue.video_id(known)
+        urls = self._options.allow_urls
+        video_id = (
+            video_identity(where, allow_urls=urls)
+            if known is None
+            else self._catalogue.video_id(known)
+        )
         if video_id in self._twins:
             self._twins[video_id].append(file)
             return None

@@ -30,6 +30,7 @@ from soravec.library.vectors import VectorIndex
 from soravec.runtime.encoder import Encoder, load
 from soravec.runtime.folder import bundled_models
 from soravec.types import Hit
+from soravec.video import AllowUrls
 
 DEFAULT_MODEL = "sora-mini"
 
@@ -156,7 +157,7 @@ class Library:
         k: int = 10,
         where: Filter | None = None,
         motion_weight: float | None = None,
-        allow_urls: bool = False,
+        allow_urls: AllowUrls = False,
     ) -> list[Hit]:
         """Return the `k` moments that answer best, best first.
 
@@ -174,7 +175,8 @@ class Library:
             k: Moments at most.
             where: Which videos may answer; None means all.
             motion_weight: Share of motion in the score, in [0, 1]; None is the model's own.
-            allow_urls: Whether `video` may be an http or https URL.
+            allow_urls: Whether `video` may be an http or https URL; "private": also of private
+                networks.
 
         Raises:
             QueryError: Nothing or more than one thing was asked for.

@@ -32,6 +32,7 @@ from soravec.types import (
 )
 from soravec.video import (
     LIMITS,
+    AllowUrls,
     AtRate,
     AtSeconds,
     Keyframes,
@@ -131,7 +132,7 @@ class Encoder:
         start_seconds: float | None = None,
         end_seconds: float | None = None,
         sampling: Sampling = "uniform",
-        allow_urls: bool = False,
+        allow_urls: AllowUrls = False,
         fps: float | None = None,
         fast_decode: bool = False,
     ) -> Embedding:
@@ -145,7 +146,7 @@ class Encoder:
             sampling: `uniform` reads at the model's rate; `keyframes` decodes nothing else (for a
                 CNN that reads differences, also a picture after each), is many times faster and
                 knows cuts only approximately; `auto` takes what suits the file.
-            allow_urls: Whether http and https URLs are opened.
+            allow_urls: Whether http and https URLs are opened; "private": also of private networks.
             fps: Frames per second of a folder of frames; None for what it states, else 25.
             fast_decode: Leave out the decoder's smoothing over the edges of blocks.
 
@@ -170,7 +171,7 @@ class Encoder:
         head: str | None = None,
         start_seconds: float | None = None,
         end_seconds: float | None = None,
-        allow_urls: bool = False,
+        allow_urls: AllowUrls = False,
         fps: float | None = None,
     ) -> Classification:
         """Return what a video, or a span of it, is called, whole and segment by segment.
@@ -180,7 +181,7 @@ class Encoder:
             head: The name of one of the model's heads; None means its only one beside the tags.
             start_seconds: Where the span begins; None means the beginning.
             end_seconds: Where it ends; None means the end.
-            allow_urls: Whether http and https URLs are opened.
+            allow_urls: Whether http and https URLs are opened; "private": also of private networks.
             fps: Frames per second of a folder of frames; None for what it states, else 25.
 
         Raises:
@@ -259,7 +260,7 @@ class Encoder:
         start_seconds: float | None = None,
         end_seconds: float | None = None,
         sampling: Sampling = "uniform",
-        allow_urls: bool = False,
+        allow_urls: AllowUrls = False,
         fps: float | None = None,
         fast_decode: bool = False,
         limits: Limits = LIMITS,
@@ -271,7 +272,7 @@ class Encoder:
             source: What to read, as for `embed`.
             start_seconds: Where the span begins; None means the beginning.
             end_seconds: Where it ends; None means the end.
-            allow_urls: Whether http and https URLs are opened.
+            allow_urls: Whether http and https URLs are opened; "private": also of private networks.
             fps: Frames per second of a folder of frames; None for what it states, else 25.
             fast_decode: Leave out the decoder's smoothing over the edges of blocks: faster, and
                 pixels differ a little. The recipe says so.

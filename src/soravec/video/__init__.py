@@ -15,7 +15,7 @@ from soravec.video.editing.clips import Span
 from soravec.video.editing.edit import EditResult, concat, cut
 from soravec.video.editing.extract import FramesResult, frames_to_video, write_frames
 from soravec.video.editing.write import VideoWriter
-from soravec.video.inputs import VideoSource, archive_of, find_input, is_url, tar_members
+from soravec.video.inputs import AllowUrls, VideoSource, archive_of, find_input, is_url, tar_members
 from soravec.video.limits import LIMITS, Limits, limits_from
 from soravec.video.picture import read_image
 from soravec.video.probe import probe
@@ -28,6 +28,7 @@ from soravec.video.stills import frame_files
 from soravec.video.text.subtitles import read_subtitles
 
 __all__ = [
+    "AllowUrls",
     "AtRate",
     "AtSeconds",
     "EditResult",

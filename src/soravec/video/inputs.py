@@ -9,16 +9,19 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Lock
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO, Literal, Protocol, runtime_checkable
 from weakref import finalize
 
 from soravec.errors import MissingVideo, NotAllowed, UnreadableVideo
+
+AllowUrls = bool | Literal["private"]
+"""Whether http and https URLs are opened, and whether also those of private networks."""
 
 VideoSource = str | Path | bytes | BinaryIO
 """A path (also `clips.tar/clip.mp4`), the bytes of a file, a binary file object, or a URL."""
@@ -46,13 +49,19 @@ class Input(Protocol):
         """Return its first bytes; raises OSError."""
 
 
-def find_input(source: "VideoSource | Input", *, allow_urls: bool = False) -> Input:
+def find_input(
+    source: "VideoSource | Input",
+    *,
+    allow_urls: AllowUrls = False,
+    go_on: Callable[[], bool] = lambda: True,
+) -> Input:
     """Return where a video lies.
 
     Args:
         source: A path, `ARCHIVE.tar/MEMBER`, bytes, a binary file object (read from its beginning;
             one that cannot seek is copied to a temporary file first) or a URL.
-        allow_urls: Whether http and https URLs are opened.
+        allow_urls: Whether http and https URLs are opened; "private": also of private networks.
+        go_on: Asked while a server that knows no ranges is copied whether it is still wanted.
 
     Raises:
         MissingVideo: No such file or member.
@@ -63,7 +72,7 @@ def find_input(source: "VideoSource | Input", *, allow_urls: bool = False) -> In
         return _Memory(source)
     if isinstance(source, str | Path):
         if is_url(source):
-            return _remote(str(source), allow_urls=allow_urls)
+            return _remote(str(source), allow_urls=allow_urls, go_on=go_on)
         return _local(source)
     if not isinstance(source, Input):
         return _Stream(source)
@@ -306,11 +315,11 @@ def _damaged(archive: Path, error: BaseException) -> UnreadableVideo:
     return UnreadableVideo(archive, f"not a readable tar ({error})", "Copy or download it again.")
 
 
-def _remote(url: str, *, allow_urls: bool) -> Input:
+def _remote(url: str, *, allow_urls: AllowUrls, go_on: Callable[[], bool]) -> Input:
     from soravec.video.remote import RemoteFile, shown_url
 
     if allow_urls and url.lower().startswith(("http://", "https://")):
-        return RemoteFile(url)
+        return RemoteFile(url, allow_private=allow_urls == "private", go_on=go_on)
     name = shown_url(url)
     if allow_urls:
         raise NotAllowed(name, "only http and https URLs are opened", "Download it first.")

@@ -7,7 +7,7 @@ from soravec.video.colour import matrix_name, matrix_warning, range_name, transf
 from soravec.video.container import translated
 from soravec.video.decode import PictureSource
 from soravec.video.geometry import orientation_of, pixel_aspect_of, square_size
-from soravec.video.inputs import VideoSource
+from soravec.video.inputs import AllowUrls, VideoSource
 from soravec.video.limits import LIMITS, Limits
 from soravec.video.metadata import Described, described
 from soravec.video.source import Place, StillSource, find_place, open_source
@@ -17,7 +17,7 @@ def probe(
     source: VideoSource | Place,
     *,
     limits: Limits = LIMITS,
-    allow_urls: bool = False,
+    allow_urls: AllowUrls = False,
     fps: float | None = None,
 ) -> VideoInfo:
     """Return what the container states of its main video stream.
@@ -28,7 +28,7 @@ def probe(
         source: A path (also `clips.tar/clip.mp4`, a picture or a folder of frames), bytes, a binary
             file object, or a URL.
         limits: What is refused.
-        allow_urls: Whether http and https URLs are opened.
+        allow_urls: Whether http and https URLs are opened; "private": also of private networks.
         fps: Frames per second of a folder of frames; None for what its `frames.csv` says, else 25.
 
     Raises:

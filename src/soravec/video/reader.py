@@ -16,7 +16,7 @@ from soravec.video.convert import Converter, Fit
 from soravec.video.decode import SAME_INSTANT_SECONDS, Picture
 from soravec.video.dissolves import TICK_SECONDS
 from soravec.video.geometry import Orientation
-from soravec.video.inputs import VideoSource
+from soravec.video.inputs import AllowUrls, VideoSource
 from soravec.video.limits import LIMITS, Limits
 from soravec.video.passing import Asked
 from soravec.video.probe import info_of
@@ -32,7 +32,7 @@ class VideoReader:
         source: A path (also `clips.tar/clip.mp4`, a picture or a folder of frames), bytes, a binary
             file object, or a URL.
         limits: What is refused.
-        allow_urls: Whether http and https URLs are opened.
+        allow_urls: Whether http and https URLs are opened; "private": also of private networks.
         fps: Frames per second of a folder of frames; None for what its `frames.csv` says, else 25.
         fast_decode: Leave out the decoder's smoothing over the edges of blocks: faster, pixels
             differ a little.
@@ -50,7 +50,7 @@ class VideoReader:
         source: VideoSource | Place,
         *,
         limits: Limits = LIMITS,
-        allow_urls: bool = False,
+        allow_urls: AllowUrls = False,
         fps: float | None = None,
         fast_decode: bool = False,
     ) -> None:

@@ -8,20 +8,25 @@ import base64
 import http.client
 import io
 import re
-import shutil
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from functools import cache
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit, urlunsplit
 from weakref import finalize
 
 from soravec.errors import MissingVideo, NotAllowed, UnreadableVideo, VideoError
+from soravec.video.addresses import public_handlers
 from soravec.video.inputs import Span
 
 TIMEOUT_SECONDS = 30.0
 """How long a server may be silent."""
+COPY_SECONDS = 600.0
+MAX_COPY_BYTES = 16 * 2**30
+"""How long, and how much, is copied from a server that knows no ranges."""
 MAX_SKIP_BYTES = 2**20
 """Over fewer bytes it is quicker to read on than to ask anew."""
 NUM_ATTEMPTS = 3
@@ -39,6 +44,8 @@ class RemoteFile:
 
     Args:
         url: Where; a name and password in it are sent as basic authentication and never shown.
+        allow_private: Whether it may lie in a private network.
+        go_on: Asked while it is copied whether it is still wanted.
 
     Raises:
         MissingVideo: The server has no such file.
@@ -46,7 +53,15 @@ class RemoteFile:
         UnreadableVideo: The server cannot be reached.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        allow_private: bool = False,
+        go_on: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._allow_private = allow_private
+        self._go_on = go_on
         parts = urlsplit(url)
         self.name = shown_url(url)
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "soravec"}
@@ -79,10 +94,12 @@ class RemoteFile:
         """Ask for the file from a byte on."""
         headers = {**self._headers, "Range": f"bytes={first_byte}-"}
         try:
-            answer = _opener().open(
+            answer = _opener(allow_private=self._allow_private).open(
                 urllib.request.Request(self.name, headers=headers),  # noqa: S310
                 timeout=TIMEOUT_SECONDS,
             )
+        except NotAllowed as error:  # raised of a host, maybe after a redirect
+            raise NotAllowed(self.name, error.cause, error.remedy) from error
         except urllib.error.HTTPError as error:
             error.close()
             raise self._refused(error.code, error.reason) from error
@@ -105,12 +122,22 @@ class RemoteFile:
             return NotAllowed(self.name, f"the server refuses it ({code} {reason})", remedy)
         return UnreadableVideo(self.name, f"the server answered {code} {reason}", "Try later.")
 
+    def _endless(self, num_bytes: int) -> UnreadableVideo:
+        cause = f"the server knows no ranges, and was not done after {num_bytes / 2**20:.0f} MiB"
+        return UnreadableVideo(self.name, cause, "Download it first.")
+
     def _downloaded(self, answer: http.client.HTTPResponse) -> BinaryIO:
         copy = TemporaryFile()  # noqa: SIM115  # open as long as this object lives
+        until = time.monotonic() + COPY_SECONDS
         try:
-            shutil.copyfileobj(answer, copy)
-        except (OSError, http.client.HTTPException) as error:
+            while data := answer.read1(2**18):
+                copy.write(data)
+                if time.monotonic() > until or copy.tell() > MAX_COPY_BYTES or not self._go_on():
+                    raise self._endless(copy.tell())
+        except (OSError, http.client.HTTPException, VideoError) as error:
             copy.close()
+            if isinstance(error, VideoError):
+                raise
             raise self.broken(error) from error
         stated = answer.headers.get("Content-Length")
         self.size_bytes = copy.tell()
@@ -121,20 +148,30 @@ class RemoteFile:
         return copy
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects; a password goes to nobody but the host that it was given for."""
+
+    def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
+        before, new = arguments[0], super().redirect_request(*arguments)
+        if new is not None and (new.host, new.type) != (before.host, before.type):
+            new.remove_header("Authorization")
+        return new
+
+
 @cache
-def _opener() -> urllib.request.OpenerDirector:
+def _opener(*, allow_private: bool) -> urllib.request.OpenerDirector:
     """Return what follows no redirect to ftp:, file: or data:."""
+    any_address = urllib.request.HTTPHandler(), urllib.request.HTTPSHandler()
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.UnknownHandler,
+        urllib.request.ProxyHandler(),
+        *(any_address if allow_private else public_handlers()),
+        _Redirects(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.UnknownHandler(),
     ):
-        opener.add_handler(handler())
+        opener.add_handler(handler)
     return opener
 
 

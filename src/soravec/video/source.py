@@ -8,7 +8,7 @@ from typing import Protocol
 from soravec.errors import QueryError
 from soravec.video.container import translated
 from soravec.video.decode import Picture, PictureSource
-from soravec.video.inputs import Input, VideoSource, find_input
+from soravec.video.inputs import AllowUrls, Input, VideoSource, find_input
 from soravec.video.limits import LIMITS, Limits
 from soravec.video.passing import Asked
 from soravec.video.picture import is_picture
@@ -56,13 +56,13 @@ class Source(Protocol):
         """Let go of the file."""
 
 
-def find_place(source: VideoSource | Place, *, allow_urls: bool = False) -> Place:
+def find_place(source: VideoSource | Place, *, allow_urls: AllowUrls = False) -> Place:
     """Return where a video lies, for `open_source`: a folder of frames, or an input.
 
     Args:
         source: A path (of a file, of a clip in a tar, of a folder of frames), bytes, a binary file
             object, or a URL.
-        allow_urls: Whether http and https URLs are opened.
+        allow_urls: Whether http and https URLs are opened; "private": also of private networks.
 
     Raises:
         VideoError: There is no such file, or it is not opened.
