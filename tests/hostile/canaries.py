@@ -182,11 +182,19 @@ class Listener:
 
     def __init__(self):
         asked = self.asked = []
+        self.headers, self.redirect = [], None
+        listener = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 asked.append(self.path)
-                self.send_response(404)
+                listener.headers.append(dict(self.headers))
+                if self.path == "/redirect":
+                    self.send_response(302)
+                    self.send_header("Location", listener.redirect)
+                else:
+                    self.send_response(404)
+                self.send_header("Content-Length", "0")
                 self.end_headers()
 
             def log_message(self, *_):

@@ -9,17 +9,15 @@ import http.client
 import ipaddress
 import socket
 import urllib.request
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from soravec.errors import NotAllowed
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_COMPATIBLE = ipaddress.ip_network("::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""All that is given out of IPv6 (IANA); the rest is private, special, or a disguise of IPv4."""
 
 
 def is_public(text: str) -> bool:
@@ -29,7 +27,14 @@ def is_public(text: str) -> bool:
     (True, False, False)
     """
     address = ipaddress.ip_address(text.partition("%")[0])
-    return all(one.is_global and not one.is_multicast for one in _unwrapped(address))
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast
+    if address.ipv4_mapped is not None or address in _NAT64:
+        return is_public(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
+    carried = [address.sixtofour, *(address.teredo or ())]
+    if not all(is_public(str(one)) for one in carried if one is not None):
+        return False
+    return address in _UNICAST and address.is_global
 
 
 def check_host(host: str, port: int) -> list[tuple[Any, ...]]:
@@ -51,21 +56,6 @@ def check_host(host: str, port: int) -> list[tuple[Any, ...]]:
 def public_handlers() -> tuple[urllib.request.BaseHandler, ...]:
     """Return handlers for `urllib` that connect to public addresses only."""
     return _PublicHttpHandler(), _PublicHttpsHandler()
-
-
-def _unwrapped(address: Address) -> Iterator[Address]:
-    """Yield an address and those that it stands for."""
-    yield address
-    if isinstance(address, ipaddress.IPv4Address):
-        return
-    if address.ipv4_mapped is not None:
-        yield address.ipv4_mapped
-    if address.sixtofour is not None:
-        yield address.sixtofour
-    if address.teredo is not None:
-        yield from address.teredo
-    if address in _NAT64 or address in _COMPATIBLE:
-        yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 def _connect(

@@ -304,11 +304,16 @@ def _scanned(archive: Path, size_bytes: int, _mtime_ns: int) -> Mapping[str, tup
         for member in tar:
             if member.isreg() and not member.issparse():
                 # The last of equal names counts, as it does in unpacking.
-                name = member.name.removeprefix("./")
+                name = _within(member.name)
                 found[name] = (member.offset_data, member.size)
                 if member.offset_data + member.size > size_bytes:
                     break  # truncated inside: what is there is read
     return found
+
+
+def _within(name: str) -> str:
+    """Return the name of a member as a path that stays below the archive, whatever it says."""
+    return "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
 
 
 def _damaged(archive: Path, error: BaseException) -> UnreadableVideo:
