@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from soravec.errors import LibraryBusy, LibraryError
+from soravec.library.durable import sync_folder
 from soravec.library.features import info_from_json
 from soravec.library.identity import FileStamp
 from soravec.library.schema import FORMAT_VERSION, FROM_1_TO_2, SCHEMA, statements
@@ -82,7 +83,7 @@ class Catalogue:
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._prepare(path)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             raise LibraryError(
                 f"{path}: cannot be used as a catalogue ({error}). Restore it from a backup, or"
                 " move the library away and index again."
@@ -391,9 +392,22 @@ class Catalogue:
         """Remove a video and everything that hangs on it."""
         self._db.execute("DELETE FROM videos WHERE key = ?", (video_key,))
 
+    def compact(self) -> None:
+        """Leave nothing of what was removed in the file, and make it smaller.
+
+        Raises:
+            LibraryError: The disk is full or cannot be written.
+        """
+        try:
+            self._db.execute("INSERT INTO words(words) VALUES ('optimize')")
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.DatabaseError as error:
+            raise LibraryError(f"the catalogue cannot be compacted: {error}") from error
+
     def _prepare(self, path: Path) -> None:
         if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'meta'"):
-            self._create()
+            self._create(path)
         if self._version() == "1":
             with self.transaction():
                 for statement in statements(FROM_1_TO_2 if self._version() == "1" else ""):
@@ -408,7 +422,7 @@ class Catalogue:
     def _version(self) -> str:
         return str(_only(self.rows("SELECT value FROM meta WHERE key = 'format_version'")))
 
-    def _create(self) -> None:
+    def _create(self, path: Path) -> None:
         self._db.execute("BEGIN IMMEDIATE")
         if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'meta'"):
             for statement in statements(SCHEMA):
@@ -417,6 +431,8 @@ class Catalogue:
                 "INSERT INTO meta VALUES ('format_version', ?)", (str(FORMAT_VERSION),)
             )
         self._db.execute("COMMIT")
+        sync_folder(path.parent)
+        sync_folder(path.parent.parent)
 
 
 def _only(rows: list[Any]) -> Any:  # noqa: ANN401  # a column of any type

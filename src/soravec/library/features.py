@@ -5,7 +5,8 @@ Written aside, synced, renamed; read through a memory map. Vectors can always be
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from soravec.errors import LibraryError
+from soravec.library.durable import make_folder, sync_folder
 from soravec.types import FrameFeatures, Shots, TimedText, Transition, VideoInfo
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -44,17 +46,18 @@ class FeatureFiles:
         path = self.path(video_id, features.feature_id)
         header, arrays = pack(features)
         aside = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(dict(arrays), aside, {"soravec": json.dumps(header)})
-            with aside.open("rb+") as file:
-                os.fsync(file.fileno())
-            aside.replace(path)
-            _sync_folder(path.parent)
-        except (OSError, SafetensorError) as error:
-            aside.unlink(missing_ok=True)
-            reason = getattr(error, "strerror", None) or error
-            raise LibraryError(f"{path}: cannot be written ({reason})") from error
+        with _told(path):
+            try:
+                make_folder(path.parent)
+                save_file(dict(arrays), aside, {"soravec": json.dumps(header)})
+                with aside.open("rb+") as file:
+                    os.fsync(file.fileno())
+                aside.replace(path)
+                sync_folder(path.parent)
+            except BaseException:
+                with suppress(OSError):
+                    aside.unlink(missing_ok=True)
+                raise
 
     def read(self, video_id: str, feature_id: str) -> FrameFeatures:
         """Return the stored features of a video.
@@ -84,9 +87,33 @@ class FeatureFiles:
             self.write(video_id, replace(features, info=info))
 
     def forget(self, video_id: str) -> None:
-        """Remove the features of a video, of every CNN."""
+        """Remove the features of a video, of every CNN, durably."""
         for path in self.root.glob(f"*/{video_id}.safetensors"):
-            path.unlink(missing_ok=True)
+            with _told(path):
+                path.unlink(missing_ok=True)
+                sync_folder(path.parent)
+
+    def sweep(self, known: Callable[[str], bool]) -> None:
+        """Remove what a killed writer left: files half written, and features of no video.
+
+        Args:
+            known: Whether there is a video of an identity.
+        """
+        for path in self.root.glob("*/*"):
+            is_whole = path.suffix == ".safetensors" and not path.name.startswith(".")
+            if not is_whole or not known(path.stem):
+                with _told(path):
+                    path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say which file it was that a disk refused to change."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LibraryError(f"{path}: cannot be written ({reason})") from error
 
 
 def pack(features: FrameFeatures) -> tuple[dict[str, Any], Arrays]:
@@ -131,14 +158,3 @@ def info_from_json(raw: Mapping[str, Any]) -> VideoInfo:
     info["chapters"] = tuple(TimedText(**chapter) for chapter in info.get("chapters", ()))
     info["location"] = tuple(info["location"]) if info.get("location") else None
     return VideoInfo(**info)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable, where the platform can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soravec.errors import LibraryError
+from soravec.library.durable import sync_folder, sync_new
 from soravec.library.filters import as_ranges
 from soravec.library.store import Allowed, VectorRows
 
@@ -43,6 +45,8 @@ MORE_THAN_EXPECTED, MOST_FETCHED = 2, 5_000
 SCAN_MAX_ROWS = 5_000
 """A narrower filter that leaves fewer rows is answered by an exact scan of them."""
 
+KEPT = timedelta(minutes=10)
+"""For so long a version stays that is no longer the latest, for those who still read it."""
 MAX_RANGES = 50
 """More runs of keys are given as a list: a long chain of ORs is parsed by deep recursion."""
 
@@ -66,8 +70,6 @@ class LanceStore:
     def __init__(self, folder: Path, space_id: str, dim: int) -> None:
         import pyarrow as pa
 
-        lancedb = import_lancedb()
-
         self._schema = pa.schema(
             [
                 pa.field("video_key", pa.int64()),
@@ -76,19 +78,28 @@ class LanceStore:
             ]
         )
         self._dim = dim
+        self._folder = folder
+        self._place = folder / f"space_{space_id}.lance"
+        self._open()
+        if self._table.schema.field("vector").type.list_size != dim:
+            raise LibraryError(f"{folder}: vectors of another length. Run: soravec library repair")
+
+    def _open(self) -> None:
         self._index: tuple[int, int] | None = None  # at a version, the rows of a partition
+        self._durable: set[str] = set()
+        folder = self._folder
         try:
-            self._table: Any = lancedb.connect(folder).create_table(
-                f"space_{space_id}", schema=self._schema, exist_ok=True
+            self._table: Any = (
+                import_lancedb()
+                .connect(folder)
+                .create_table(self._place.stem, schema=self._schema, exist_ok=True)
             )
-            self._folder, self._made = folder, _when_made(folder)
+            self._made = _when_made(folder)
         except (OSError, RuntimeError, ValueError) as error:
             raise LibraryError(
                 f"{folder}: the vector index cannot be opened ({_first_line(error)})."
                 " Rebuild it: soravec library repair"
             ) from error
-        if self._table.schema.field("vector").type.list_size != dim:
-            raise LibraryError(f"{folder}: vectors of another length. Run: soravec library repair")
 
     def refresh(self) -> bool:
         """See what others have written since; return whether the table is still the same one."""
@@ -187,7 +198,30 @@ class LanceStore:
         """Return a number that changes with every change to the store."""
         return int(self._table.version)
 
-    def optimise(self) -> None:
+    def sync(self) -> None:
+        """Make every file of the table durable; LanceDB syncs none, and writes none twice."""
+        try:
+            sync_new(self._place, self._durable)
+            sync_folder(self._folder)
+        except OSError as error:
+            raise LibraryError(
+                f"{self._place}: cannot be written ({error.strerror}). Nothing acknowledged is lost"
+            ) from error
+
+    def reset(self) -> None:
+        """Begin anew, empty; readers that have the old table open learn it by `refresh`."""
+        old = self._place.with_suffix(".old")
+        try:
+            shutil.rmtree(old, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                self._place.rename(old)
+            (self._folder / _MADE).unlink(missing_ok=True)
+            shutil.rmtree(old, ignore_errors=True)
+        except OSError as error:
+            raise LibraryError(f"{self._place}: cannot be removed ({error.strerror})") from error
+        self._open()
+
+    def optimise(self, *, forget: bool = False) -> None:
         """Compact, and build or extend the approximate index where it pays."""
         from lancedb.index import BTree, IvfSq
 
@@ -213,7 +247,8 @@ class LanceStore:
             )
             name = f"{_INDEX}{wanted}"
             self._guard(self._table.create_index, "vector", config=config, name=name)
-        self._guard(self._table.optimize, cleanup_older_than=timedelta(minutes=10))
+        kept = timedelta(0) if forget else KEPT
+        self._guard(self._table.optimize, cleanup_older_than=kept, delete_unverified=forget)
 
     def _partition_rows(self) -> int:
         """Return for how many rows a partition of the index was made, 0 without an index."""

@@ -1,10 +1,11 @@
 """A library: a folder of videos' vectors, and what is known of them."""
 
+import logging
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,8 @@ from soravec.types import Hit
 from soravec.video import AllowUrls
 
 DEFAULT_MODEL = "sora-mini"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ class Library:
         encoder = encoder or self.encoder()
         with self._writing(), ThreadPoolExecutor(max_workers=1) as aside:
             self._adopt(encoder)
+            self.files.sweep(lambda video_id: self.catalogue.video_key(video_id) is not None)
             # LanceDB takes a second to start: the workers start meanwhile.
             opening: Future[VectorStore] = aside.submit(self._store, self.space())
             index = VectorIndex(self.catalogue, self.files, opening, encoder)
@@ -311,8 +315,14 @@ class Library:
         """Take the index away at once, then remove it, so that no reader meets half of it."""
         old = self.path / "vectors.old"
         shutil.rmtree(old, ignore_errors=True)
-        with suppress(FileNotFoundError):
+        try:
             (self.path / "vectors").rename(old)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise LibraryError(
+                f"{self.path}: the vectors cannot be replaced ({error.strerror})"
+            ) from error
         shutil.rmtree(old, ignore_errors=True)
 
     def forget(self, video: str | Path) -> str:
@@ -340,13 +350,15 @@ class Library:
                 store = self._store(space)
                 was_true = store.version() == space.vectors_version
                 store.remove([key])
-                store.optimise()
+                store.optimise(forget=True)
+                store.sync()
                 if was_true:  # else the next run sees that something is amiss
                     with self.catalogue.transaction():
                         self.catalogue.mark_indexed(space.space_id, [], store.version())
             with self.catalogue.transaction():
                 self.catalogue.forget(key)
             self.files.forget(video_id)
+            self.catalogue.compact()
         return str(video_id)
 
     def space(self) -> Space:
@@ -404,9 +416,26 @@ class Library:
         store = self._stores.get(space.space_id)
         if store is not None and store.refresh():
             return store
-        store = LanceStore(self.path / "vectors", space.space_id, space.dim)
+        try:
+            store = LanceStore(self.path / "vectors", space.space_id, space.dim)
+        except LibraryError as error:
+            store = self._store_anew(space, error)
         self._stores[space.space_id] = store
         return store
+
+    def _store_anew(self, space: Space, error: LibraryError) -> LanceStore:
+        """Return an empty store in the place of one that is damaged; it is mended when it is used.
+
+        Raises:
+            LibraryError: It cannot be opened either, or another process is writing.
+        """
+        try:
+            with self._writing():
+                logger.warning("%s", error)
+                self._drop_vectors()
+                return LanceStore(self.path / "vectors", space.space_id, space.dim)
+        except LibraryBusy:
+            raise error from None
 
     def _index(self, space: Space) -> VectorIndex:
         store = _opened(self._store(space))

@@ -68,5 +68,16 @@ class VectorStore(Protocol):
     def version(self) -> int:
         """Return a number that changes with every change to the store."""
 
-    def optimise(self) -> None:
-        """Compact, and build or extend the index where it pays."""
+    def sync(self) -> None:
+        """Make what was written durable: once this returns it survives power loss."""
+
+    def reset(self) -> None:
+        """Begin anew, empty: whatever is there is damaged."""
+
+    def optimise(self, *, forget: bool = False) -> None:
+        """Compact, and build or extend the index where it pays.
+
+        Args:
+            forget: Whether also what was removed lately goes at once, and not only later, when no
+                reader looks at it any more.
+        """

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 
 import numpy as np
 
+from soravec.errors import LibraryError
 from soravec.library.catalogue import Catalogue, SegmentRow
 from soravec.library.features import FeatureFiles
 from soravec.library.store import VectorRows, VectorStore
@@ -97,6 +98,7 @@ class VectorIndex:
         self._check()
         self._pending.pop(key, None)
         self._store.remove([key])
+        self._store.sync()
         with self._catalogue.transaction():
             self._catalogue.mark_pending(self._space_id, [key])
             self._catalogue.mark_indexed(self._space_id, [], self._store.version())
@@ -149,7 +151,12 @@ class VectorIndex:
 
         What it has not come to when it is interrupted, the catalogue knows to be missing.
         """
-        counts = self._store.counts()
+        try:
+            counts = self._store.counts()
+        except LibraryError as error:
+            logger.warning("%s", error)
+            self._store.reset()
+            counts = {}
         expected = self._expected()
         extra = [key for key in counts if key not in expected]
         wrong = {key for key, count in expected.items() if counts.get(key) != count}
@@ -178,6 +185,7 @@ class VectorIndex:
             self._changed = False
 
     def _mark(self, keys: Iterable[int]) -> None:
+        self._store.sync()  # before the catalogue says that it is there
         with self._catalogue.transaction():
             self._catalogue.mark_indexed(self._space_id, keys, self._store.version())
 

@@ -1,0 +1,49 @@
+"""What has been written is on the disk: files and folders, synced."""
+
+import os
+from pathlib import Path
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was made, renamed and removed in a folder durable, where the platform can."""
+    if os.name == "posix":
+        _sync(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_new(root: Path, known: set[str]) -> None:
+    """Make every file below a folder durable that is not known to be, and note it.
+
+    Only for files that are never written to again once they have their name.
+
+    Raises:
+        OSError: The disk fails.
+    """
+    for folder, _, files in os.walk(root):
+        new = [name for name in files if f"{folder}/{name}" not in known]
+        for name in new:
+            _sync(Path(folder) / name)
+        if new or folder not in known:
+            sync_folder(Path(folder))
+        known.update(f"{folder}/{name}" for name in new)
+        known.add(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

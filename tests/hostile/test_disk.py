@@ -1,0 +1,142 @@
+"""Disks that are full, fail, cannot be written to, or lose their power."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from soravec import Library
+from soravec.errors import LibraryError
+from tests.library.conftest import vectors_of, write_scenes
+
+from .ledger import wrong_with_library
+from .power import Disk, read_log
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("cc"), reason="needs a C compiler and Linux"
+)
+
+NUM_VIDEOS = 8
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory):
+    built = tmp_path_factory.mktemp("shim") / "shim.so"
+    source = Path(__file__).with_name("shim.c")
+    command = ["cc", "-shared", "-fPIC", "-O1", "-o", built, source, "-lpthread"]
+    subprocess.run(command, check=True)
+    return built
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for number in range(NUM_VIDEOS):
+        write_scenes(folder / f"{number}.mp4", [(number, 1.0)], seed=number)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(videos, tmp_path_factory):
+    """What a library of all of them holds: vectors by identity, and identities by path."""
+    with Library(tmp_path_factory.mktemp("whole") / "x.library") as library:
+        library.add(videos, progress=False)
+        rows = library.catalogue.rows(
+            "SELECT p.path, v.video_id FROM paths p JOIN videos v ON v.key = p.video_key"
+        )
+        return vectors_of(library), dict(rows)
+
+
+def run(root, videos, steps, **shim):
+    """Run the driver below the shim, and return how it ended."""
+    environment = {**os.environ, "LD_PRELOAD": str(shim.pop("built")), "SHIM_ROOT": str(root)}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # children must not change names
+    environment |= {f"SHIM_{name.upper()}": str(value) for name, value in shim.items()}
+    command = [sys.executable, "-m", "tests.hostile.driver", root / "lib", videos]
+    acknowledged = root / "acknowledged.txt" if "log" in shim else root.parent / "acknowledged.txt"
+    return subprocess.run(
+        [*command, acknowledged, *steps],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+STEPS = ("add=0.mp4,1.mp4,2.mp4", "forget=1.mp4", "add=3.mp4,4.mp4", "repair", "add=5.mp4,6.mp4")
+
+
+@pytest.mark.hostile("power loss")
+def test_what_was_acknowledged_survives_power_loss(tmp_path, shim, videos, whole, figures, is_long):
+    root = tmp_path / "disk"
+    root.mkdir()
+    done = run(root, videos, STEPS, built=shim, log=tmp_path / "log")
+    assert done.returncode == 0, done.stderr
+    ops = read_log(tmp_path / "log")
+    assert len(ops) > 200
+    rng = random.Random(1)
+    for case in range(50 if is_long else 10):
+        point, strict = rng.randrange(len(ops)), bool(case % 2)
+        disk, lines = Disk(str(root)), ""
+        for op in ops[:point]:
+            disk.apply(op)
+            if op[0] == "W" and op[1].endswith("acknowledged.txt"):
+                lines += op[4].decode()
+        place = tmp_path / f"after{case}"
+        place.mkdir()
+        disk.write(place, strict=strict)
+        wrong = wrong_with_library(place / "lib", lines.splitlines(), videos, whole)
+        figures.count(wrong and f"after change {point} of {len(ops)}, strict={strict}: {wrong}")
+        figures.note(f"acknowledged before the power went: {len(lines.splitlines())}")
+        shutil.rmtree(place)
+
+
+@pytest.mark.parametrize("fault", ["enospc", "eio", "erofs"])
+def test_a_disk_that_fails_loses_nothing(tmp_path, shim, videos, whole, fault, request, is_long):
+    from .conftest import RESULTS, Figures, keep
+
+    figures = Figures({"enospc": "disk full", "eio": "I/O errors", "erofs": "read-only"}[fault])
+    rng = random.Random(fault)
+    for case in range(30 if is_long else 8):
+        root = tmp_path / f"{case}" / "disk"
+        root.mkdir(parents=True)
+        steps = STEPS
+        if fault == "erofs":  # a library that was made before
+            run(root, videos, STEPS[:1], built=shim)
+            steps = STEPS[1:]
+        after = 0 if fault == "erofs" and case % 2 else rng.randrange(1, 500)
+        done = run(root, videos, steps, built=shim, fault=fault, after=after)
+        acknowledged = root.parent / "acknowledged.txt"
+        lines = acknowledged.read_text().splitlines() if acknowledged.exists() else []
+        wrong = wrong_with_library(root / "lib", lines, videos, whole)
+        if done.returncode == 0:
+            figures.note("the fault came too late to be met")
+        else:
+            figures.note("ended with a message")
+            last = (done.stderr.strip().splitlines() or [""])[-1]
+            if not last.startswith("soravec.errors."):
+                wrong = wrong or f"no clear message: {last[:300]}"
+        figures.count(wrong and f"{fault} after {after}: {wrong}")
+        shutil.rmtree(root.parent)
+    if RESULTS:
+        keep(Path(RESULTS), figures)
+    assert not figures.violations, (len(figures.violations), figures.cases, figures.violations[:9])
+    assert figures.facts.get("ended with a message")
+
+
+def test_the_library_of_the_driver_is_whole(tmp_path, shim, videos, whole):
+    """Else the tests above would look for faults in what is faulty already."""
+    root = tmp_path / "disk"
+    root.mkdir()
+    done = run(root, videos, STEPS, built=shim)
+    assert done.returncode == 0, done.stderr
+    lines = (root.parent / "acknowledged.txt").read_text().splitlines()
+    assert len([line for line in lines if line.startswith("indexed")]) == NUM_VIDEOS - 1
+    assert wrong_with_library(root / "lib", lines, videos, whole) is None
+    with pytest.raises(LibraryError):
+        Library(root / "none", create=False)
