@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from soravec import Library
+from tests.library.conftest import vectors_of, write_scenes
+
 IS_LONG = os.environ.get("SORAVEC_HOSTILE") == "long"
+NUM_VIDEOS = 8
 RESULTS = os.environ.get("SORAVEC_HOSTILE_RESULTS")
 
 
@@ -75,3 +79,22 @@ def keep(path, found):
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for number in range(NUM_VIDEOS):
+        write_scenes(folder / f"{number}.mp4", [(number, 1.0)], seed=number)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def whole(videos, tmp_path_factory):
+    """What a library of all of them holds: vectors by identity, and identities by path."""
+    with Library(tmp_path_factory.mktemp("whole") / "x.library") as library:
+        library.add(videos, progress=False)
+        rows = library.catalogue.rows(
+            "SELECT p.path, v.video_id FROM paths p JOIN videos v ON v.key = p.video_key"
+        )
+        return vectors_of(library), dict(rows)

@@ -11,16 +11,14 @@ import pytest
 
 from soravec import Library
 from soravec.errors import LibraryError
-from tests.library.conftest import vectors_of, write_scenes
 
+from .conftest import NUM_VIDEOS
 from .ledger import wrong_with_library
 from .power import Disk, read_log
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("cc"), reason="needs a C compiler and Linux"
 )
-
-NUM_VIDEOS = 8
 
 
 @pytest.fixture(scope="module")
@@ -30,25 +28,6 @@ def shim(tmp_path_factory):
     command = ["cc", "-shared", "-fPIC", "-O1", "-o", built, source, "-lpthread"]
     subprocess.run(command, check=True)
     return built
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("videos")
-    for number in range(NUM_VIDEOS):
-        write_scenes(folder / f"{number}.mp4", [(number, 1.0)], seed=number)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def whole(videos, tmp_path_factory):
-    """What a library of all of them holds: vectors by identity, and identities by path."""
-    with Library(tmp_path_factory.mktemp("whole") / "x.library") as library:
-        library.add(videos, progress=False)
-        rows = library.catalogue.rows(
-            "SELECT p.path, v.video_id FROM paths p JOIN videos v ON v.key = p.video_key"
-        )
-        return vectors_of(library), dict(rows)
 
 
 def run(root, videos, steps, **shim):

@@ -282,7 +282,7 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
 def _json(file: Path) -> Any:
     try:
         return json.loads(_text(file))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ManifestError(file, [f"not JSON ({error})"]) from error
 
 

@@ -119,7 +119,7 @@ def _jsonl(text: str, problems: list[str]) -> list[tuple[int, dict[str, Any]]]:
             continue
         try:
             values = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             problems.append(f"row {number}: not JSON ({error})")
             continue
         if not isinstance(values, dict):

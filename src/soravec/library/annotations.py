@@ -102,7 +102,7 @@ def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise QueryError(f"{file}: row {number} is not JSON ({error})") from error
         if not isinstance(row, dict):
             raise QueryError(f"{file}: row {number} is not a JSON object")

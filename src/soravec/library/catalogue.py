@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +35,8 @@ class Space:
     dim: int
     motion_weight: float
     vectors_version: int = 0
+    vectors_folder: str = "vectors"
+    """Where in the library its vectors lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,12 @@ class Catalogue:
             "SELECT space_id, feature_id, model_name, model_path, appearance_dim, dim,"
             " motion_weight, vectors_version FROM spaces ORDER BY used DESC"
         )
-        return [Space(*row) for row in rows]
+        folder = _only(self.rows("SELECT value FROM meta WHERE key = 'vectors'")) or "vectors"
+        return [replace(Space(*row), vectors_folder=folder) for row in rows]
+
+    def put_vectors_folder(self, name: str) -> None:
+        """Note where in the library the vectors of all spaces lie from now on."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('vectors', ?)", (name,))
 
     def put_embedding(
         self, space_id: str, recipe: Mapping[str, Any], segments: Sequence[SegmentRow]

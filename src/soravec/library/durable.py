@@ -1,6 +1,7 @@
 """What has been written is on the disk: files and folders, synced."""
 
 import os
+import shutil
 from pathlib import Path
 
 
@@ -21,6 +22,19 @@ def make_folder(folder: Path) -> None:
     make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     sync_folder(folder.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Take a folder away at once, then remove it, so that no reader meets half of it.
+
+    Raises:
+        OSError: It cannot be taken away.
+    """
+    old = folder.with_name(f"{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def sync_new(root: Path, known: set[str]) -> None:

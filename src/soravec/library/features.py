@@ -77,6 +77,14 @@ class FeatureFiles:
                 " soravec library repair, then soravec index."
             ) from error
 
+    def is_lost(self, video_id: str, feature_id: str) -> bool:
+        """Return whether the features of a video are missing or damaged."""
+        try:
+            self.read(video_id, feature_id)
+        except LibraryError:
+            return True
+        return False
+
     def put_info(self, video_id: str, info: VideoInfo) -> None:
         """Replace what a video's file says in the features of every CNN; damaged ones are left."""
         for path in self.root.glob(f"*/{video_id}.safetensors"):

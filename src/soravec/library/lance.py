@@ -2,9 +2,9 @@
 
 import logging
 import os
-import shutil
 import socket
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soravec.errors import LibraryError
-from soravec.library.durable import sync_folder, sync_new
+from soravec.library.durable import remove_folder, sync_folder, sync_new
 from soravec.library.filters import as_ranges
 from soravec.library.store import Allowed, VectorRows
 
@@ -65,9 +65,13 @@ class LanceStore:
         folder: The folder; made where absent.
         space_id: Names the table.
         dim: Length D of a vector.
+        create: Whether to make the table where it is absent; for those who write.
+
+    Raises:
+        LibraryError: It is absent or damaged.
     """
 
-    def __init__(self, folder: Path, space_id: str, dim: int) -> None:
+    def __init__(self, folder: Path, space_id: str, dim: int, *, create: bool = True) -> None:
         import pyarrow as pa
 
         self._schema = pa.schema(
@@ -80,19 +84,22 @@ class LanceStore:
         self._dim = dim
         self._folder = folder
         self._place = folder / f"space_{space_id}.lance"
-        self._open()
+        if not create and not self._place.is_dir():
+            raise LibraryError(f"{self._place}: no vectors here. Rebuild: soravec library repair")
+        self._open(create=create)
         if self._table.schema.field("vector").type.list_size != dim:
             raise LibraryError(f"{folder}: vectors of another length. Run: soravec library repair")
 
-    def _open(self) -> None:
+    def _open(self, *, create: bool) -> None:
         self._index: tuple[int, int] | None = None  # at a version, the rows of a partition
         self._durable: set[str] = set()
         folder = self._folder
         try:
+            tables, name = import_lancedb().connect(folder), self._place.stem
             self._table: Any = (
-                import_lancedb()
-                .connect(folder)
-                .create_table(self._place.stem, schema=self._schema, exist_ok=True)
+                tables.create_table(name, schema=self._schema, exist_ok=True)
+                if create
+                else tables.open_table(name)
             )
             self._made = _when_made(folder)
         except (OSError, RuntimeError, ValueError) as error:
@@ -210,16 +217,12 @@ class LanceStore:
 
     def reset(self) -> None:
         """Begin anew, empty; readers that have the old table open learn it by `refresh`."""
-        old = self._place.with_suffix(".old")
         try:
-            shutil.rmtree(old, ignore_errors=True)
-            with suppress(FileNotFoundError):
-                self._place.rename(old)
+            remove_folder(self._place)
             (self._folder / _MADE).unlink(missing_ok=True)
-            shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
             raise LibraryError(f"{self._place}: cannot be removed ({error.strerror})") from error
-        self._open()
+        self._open(create=True)
 
     def optimise(self, *, forget: bool = False) -> None:
         """Compact, and build or extend the approximate index where it pays."""
@@ -248,7 +251,9 @@ class LanceStore:
             name = f"{_INDEX}{wanted}"
             self._guard(self._table.create_index, "vector", config=config, name=name)
         kept = timedelta(0) if forget else KEPT
-        self._guard(self._table.optimize, cleanup_older_than=kept, delete_unverified=forget)
+        with warnings.catch_warnings():  # of readers that must look again; `Library` does
+            warnings.simplefilter("ignore", UserWarning)
+            self._guard(self._table.optimize, cleanup_older_than=kept, delete_unverified=forget)
 
     def _partition_rows(self) -> int:
         """Return for how many rows a partition of the index was made, 0 without an index."""

@@ -1,17 +1,20 @@
 """A library: a folder of videos' vectors, and what is known of them."""
 
 import logging
-import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 from soravec.errors import LibraryBusy, LibraryError, ModelError, QueryError
 from soravec.library.annotations import read_annotations
 from soravec.library.catalogue import Catalogue, Space
+from soravec.library.durable import remove_folder
 from soravec.library.features import FeatureFiles
 from soravec.library.filters import Filter
 from soravec.library.identity import absolute, find_videos, located
@@ -26,6 +29,7 @@ from soravec.library.search import (
     without_repeats,
 )
 from soravec.library.store import VectorStore
+from soravec.library.summary import LibrarySummary, summarised
 from soravec.library.tags import classes_asked, search_tags, tag_head
 from soravec.library.vectors import VectorIndex
 from soravec.runtime.encoder import Encoder, load
@@ -35,25 +39,10 @@ from soravec.video import AllowUrls
 
 DEFAULT_MODEL = "sora-mini"
 
+NUM_ATTEMPTS = 6
+"""How often vectors are asked, over 1.5 s, while writers take away what is being read."""
+
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LibrarySummary:
-    """What a library holds."""
-
-    path: str
-    model: str
-    """Model of the space that is searched."""
-    space_id: str
-    videos: int
-    """Videos of which at least one file is there."""
-    absent: int
-    """Videos whose files are gone; their features are kept."""
-    segments: int
-    video_seconds: float
-    failures: int
-    size_bytes: int
 
 
 class Library:
@@ -79,7 +68,7 @@ class Library:
         self.catalogue = Catalogue(self.path / "catalogue.db", create=create)
         self.files = FeatureFiles(self.path / "features")
         self._encoder: Encoder | None = None
-        self._stores: dict[str, LanceStore] = {}
+        self._stores: dict[tuple[str, str], LanceStore] = {}
         self._lock_depth = 0
 
     def __enter__(self) -> "Library":
@@ -128,6 +117,7 @@ class Library:
         with self._writing(), ThreadPoolExecutor(max_workers=1) as aside:
             self._adopt(encoder)
             self.files.sweep(lambda video_id: self.catalogue.video_key(video_id) is not None)
+            self._keep_vectors(self.space().vectors_folder)
             # LanceDB takes a second to start: the workers start meanwhile.
             opening: Future[VectorStore] = aside.submit(self._store, self.space())
             index = VectorIndex(self.catalogue, self.files, opening, encoder)
@@ -196,14 +186,10 @@ class Library:
         where = where or Filter()
         if text is not None:
             return self._search_text(space, text, k=k, where=where)
-        store = self._store(space)
-        self._mend_if_free(space, store)
-        if like is not None:
-            query = segment_query(self.catalogue, store, space, like)
-        elif image is not None:
+        query = None
+        if image is not None:
             query = VectorQuery.of_embedding(self.encoder().embed_image(image))
-        else:
-            assert video is not None
+        elif video is not None:
             embedding = self.encoder().embed(
                 video,
                 start_seconds=start_seconds,
@@ -211,18 +197,38 @@ class Library:
                 allow_urls=allow_urls,
             )
             query = VectorQuery.of_embedding(embedding)
-        return search_vectors(
-            self.catalogue, store, space, query, k=k, where=where, motion_weight=motion_weight
-        )
+
+        def ask(store: LanceStore) -> list[Hit]:
+            asked = query or segment_query(self.catalogue, store, space, str(like))
+            return search_vectors(
+                self.catalogue, store, space, asked, k=k, where=where, motion_weight=motion_weight
+            )
+
+        return self._asked(space, ask)
+
+    def _asked(self, space: Space, ask: Callable[[LanceStore], list[Hit]]) -> list[Hit]:
+        """Ask the vectors of a space, anew where a writer took away what was being read."""
+        for attempt in range(NUM_ATTEMPTS):
+            try:
+                store = self._store(space)
+                self._mend_if_free(space, store)
+                return ask(store)
+            except LibraryError as error:
+                if attempt == NUM_ATTEMPTS - 1:
+                    raise
+                logger.info("asked again: %s", error)
+                time.sleep(0.05 * 2**attempt)
+                self._stores.clear()
+                space = self.space()
+        raise AssertionError("unreachable")
 
     def _search_text(self, space: Space, text: str, *, k: int, where: Filter) -> list[Hit]:
         """Return what is called so by anyone: words of the videos, and tags of the model."""
         hits = search_words(self.catalogue, space, text, k=k, where=where)
         head = tag_head(space)
         if head is not None and classes_asked(head, text):
-            store = self._store(space)
-            self._mend_if_free(space, store)
-            hits += search_tags(self.catalogue, store, space, head, text, k=k, where=where)
+            tags = partial(search_tags, self.catalogue, space=space, head=head, text=text)
+            hits += self._asked(space, lambda store: tags(store=store, k=k, where=where))
         return without_repeats(hits)[:k]
 
     def annotate(self, file: str | Path) -> int:
@@ -256,35 +262,15 @@ class Library:
 
     def summary(self) -> LibrarySummary:
         """Return what the library holds."""
-        space = self.space()
-        here = "v.key IN (SELECT video_key FROM paths)"
-        ((videos, seconds),) = self.catalogue.rows(
-            f"SELECT count(*), coalesce(sum(duration_seconds), 0) FROM videos v WHERE {here}"
-        )
-        ((absent,),) = self.catalogue.rows(f"SELECT count(*) FROM videos v WHERE NOT {here}")
-        ((segments,),) = self.catalogue.rows(
-            "SELECT count(*) FROM segments WHERE space_id = ?"
-            " AND video_key IN (SELECT video_key FROM paths)",
-            (space.space_id,),
-        )
-        return LibrarySummary(
-            path=str(self.path),
-            model=space.model_name,
-            space_id=space.space_id,
-            videos=videos,
-            absent=absent,
-            segments=segments,
-            video_seconds=seconds,
-            failures=len(self.failures()),
-            size_bytes=sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file()),
-        )
+        return summarised(self.catalogue, self.space(), self.path)
 
     def verify(self) -> list[str]:
         """Return what is wrong with the library, in sentences; an empty list where nothing is."""
         problems = [row[0] for row in self.catalogue.rows("PRAGMA integrity_check")]
         problems = [f"catalogue: {text}" for text in problems if text != "ok"]
         for space in self.catalogue.spaces():
-            problems += self._lost_features(space)
+            lost = self._lost_features(space).values()
+            problems += [f"features of video {name}: missing or damaged" for name in lost]
             try:
                 if not self._index(space).is_true():
                     problems.append(f"vectors of {space.model_name}: behind the catalogue")
@@ -299,31 +285,35 @@ class Library:
         """
         with self._writing():
             for space in self.catalogue.spaces():
-                lost = self._lost_features_of(space)
+                lost = self._lost_features(space)
                 with self.catalogue.transaction():
                     for key in lost:
                         self.catalogue.drop_embedding(key, space.space_id)
-            self._drop_vectors()
+            # Readers keep the old folder until this one is done; a name that was used before would
+            # be remembered by LanceDB.
+            anew = f"vectors.{uuid4().hex[:8]}"
             count = 0
             for space in self.catalogue.spaces():
-                index = self._index(space)
+                index = self._index(replace(space, vectors_folder=anew))
                 count += index.mend()
                 index.optimise()
+            with self.catalogue.transaction():
+                self.catalogue.put_vectors_folder(anew)
+            self._stores.clear()
+            self._keep_vectors(anew)
         return count
 
-    def _drop_vectors(self) -> None:
-        """Take the index away at once, then remove it, so that no reader meets half of it."""
-        old = self.path / "vectors.old"
-        shutil.rmtree(old, ignore_errors=True)
+    def _keep_vectors(self, name: str) -> None:
+        """Remove what was left of vectors that a repair had made, or was making."""
+        for old in self.path.glob("vectors*"):
+            if old.name != name:
+                self._remove(old.name)
+
+    def _remove(self, folder: str) -> None:
         try:
-            (self.path / "vectors").rename(old)
-        except FileNotFoundError:
-            return
+            remove_folder(self.path / folder)
         except OSError as error:
-            raise LibraryError(
-                f"{self.path}: the vectors cannot be replaced ({error.strerror})"
-            ) from error
-        shutil.rmtree(old, ignore_errors=True)
+            raise LibraryError(f"{self.path}/{folder}: cannot be removed ({error})") from error
 
     def forget(self, video: str | Path) -> str:
         """Remove a video for good: vectors, features, words. Its files are left alone.
@@ -413,27 +403,32 @@ class Library:
 
     def _store(self, space: Space) -> LanceStore:
         """Return the vectors of a space as they are now; what was read of an index is kept."""
-        store = self._stores.get(space.space_id)
+        place = space.vectors_folder, space.space_id
+        store = self._stores.get(place)
         if store is not None and store.refresh():
             return store
+        folder, is_writing = self.path / space.vectors_folder, self._lock_depth > 0
         try:
-            store = LanceStore(self.path / "vectors", space.space_id, space.dim)
+            store = LanceStore(folder, space.space_id, space.dim, create=is_writing)
         except LibraryError as error:
             store = self._store_anew(space, error)
-        self._stores[space.space_id] = store
+        self._stores[place] = store
         return store
 
     def _store_anew(self, space: Space, error: LibraryError) -> LanceStore:
-        """Return an empty store in the place of one that is damaged; it is mended when it is used.
+        """Return an empty store in the place of one that is lost or damaged; its use mends it.
 
         Raises:
-            LibraryError: It cannot be opened either, or another process is writing.
+            LibraryError: It cannot be made, or another process is writing, maybe just that.
         """
+        was_writing = self._lock_depth > 0
         try:
             with self._writing():
+                if not was_writing and self.space() != space:  # somebody was faster
+                    raise error
                 logger.warning("%s", error)
-                self._drop_vectors()
-                return LanceStore(self.path / "vectors", space.space_id, space.dim)
+                self._remove(space.vectors_folder)
+                return LanceStore(self.path / space.vectors_folder, space.space_id, space.dim)
         except LibraryBusy:
             raise error from None
 
@@ -452,19 +447,12 @@ class Library:
         except LibraryBusy:
             return
 
-    def _lost_features(self, space: Space) -> list[str]:
-        ids = [self.catalogue.video_id(key) for key in self._lost_features_of(space)]
-        return [f"features of video {video_id}: missing or damaged" for video_id in ids]
-
-    def _lost_features_of(self, space: Space) -> list[int]:
+    def _lost_features(self, space: Space) -> dict[int, str]:
+        """Return the identities, by key, of the videos whose features are missing or damaged."""
         sql = "SELECT video_key FROM embeddings WHERE space_id = ?"
-        lost = []
-        for (key,) in self.catalogue.rows(sql, (space.space_id,)):
-            try:
-                self.files.read(self.catalogue.video_id(key), space.feature_id)
-            except LibraryError:
-                lost.append(key)
-        return lost
+        keys = [key for (key,) in self.catalogue.rows(sql, (space.space_id,))]
+        ids = {key: self.catalogue.video_id(key) for key in keys}
+        return {k: name for k, name in ids.items() if self.files.is_lost(name, space.feature_id)}
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -47,7 +47,7 @@ def sample_words(clip: Path) -> list[tuple[str, str]]:
             continue
         try:
             found += _words(suffix, _content(archive / member))
-        except (VideoError, OSError, ValueError) as error:
+        except (VideoError, OSError, ValueError, RecursionError) as error:
             logger.warning("%s/%s: passed over (%s)", archive, member, error)
     return list(dict.fromkeys(found))
 

@@ -173,7 +173,7 @@ def read_config(path: Path) -> ModelConfig:
         raise ModelError(
             f"{path}: cannot be read ({error.strerror}). A model is a folder."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not JSON ({error}). Fetch the model folder again.") from error
     found = raw.get("format_version") if isinstance(raw, dict) else None
     if found != FORMAT_VERSION:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from soravec.errors import MissingExtra, ModelError
 from soravec.runtime.config import CnnConfig, ModelConfig, TemporalConfig, read_config
+from soravec.runtime.external import check_external
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -118,6 +119,8 @@ def open_folder(path: Path) -> ModelFolder:
                 f"{path / name}: missing, damaged or edited (its SHA-256 is not the one in"
                 f" {CONFIG_FILE}). Fetch or export the model again."
             )
+        if name.endswith(".onnx"):
+            check_external(path / name, frozenset(config.files))
     return ModelFolder(path.resolve(), config)
 
 

@@ -154,7 +154,7 @@ def read_head(folder: Path, name: str | None = None) -> Head:
         raw = json.loads(path.read_text(encoding="utf-8"))
         arrays = load_file(path.with_suffix(".safetensors"))
         weight, bias = (arrays[part].astype(np.float32) for part in ("weight", "bias"))
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         raise ModelError(f"{path}: the head is damaged ({error}). Train it again.") from error
     return Head(chosen, from_dict(HeadConfig, raw, where=str(path)), weight, bias)
 

@@ -241,7 +241,7 @@ def read_train_config(path: Path | None, settings: Sequence[str] = ()) -> TrainC
             raw = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
         except OSError as error:
             raise TrainingError(f"{path}: cannot be read ({error.strerror})") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())
             raise TrainingError(f"{path}: not YAML ({reason})") from error
         if not isinstance(raw, Mapping) or not all(isinstance(key, str) for key in raw):

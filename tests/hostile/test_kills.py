@@ -1,0 +1,136 @@
+"""kill -9 of the whole tree of processes, at any instant of whatever changes a library."""
+
+import random
+import shutil
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from soravec import Library
+
+from .ledger import wrong_with_library
+
+WORK = {
+    "add": ("add=0.mp4,1.mp4,2.mp4,3.mp4,4.mp4,5.mp4,6.mp4",),
+    "forget": ("forget=0.mp4", "forget=1.mp4", "forget=2.mp4", "forget=3.mp4"),
+    "repair": ("repair",) * 20,
+    "optimise and index": ("many=400",),
+}
+"""What is done while the kill comes, and how."""
+
+
+def kill_tree(process):
+    """Kill a process and all below it, stopped first so that none is born meanwhile."""
+    tree = [process, *process.children(recursive=True)]
+    for one in tree:
+        try:
+            one.suspend()
+            tree += [child for child in one.children(recursive=True) if child not in tree]
+        except psutil.Error:
+            continue
+    for one in tree:
+        try:
+            one.kill()
+        except psutil.Error:
+            continue
+    psutil.wait_procs(tree, timeout=20)
+
+
+@pytest.mark.hostile("kill -9 of the process tree")
+def test_kill_9_loses_doubles_and_tears_nothing(
+    tmp_path,
+    videos,
+    whole,
+    figures,
+    is_long,
+):
+    base = tmp_path / "base" / "lib"
+    with Library(base) as library:
+        library.add(videos, progress=False)
+    before = [f"indexed {path}" for path in whole[1]]
+    rng = random.Random(2)
+    spans = {}
+    for case in range(300 if is_long else 12):
+        kind = list(WORK)[case % len(WORK)]
+        root = tmp_path / f"{case}"
+        root.mkdir()
+        if kind != "add":
+            shutil.copytree(base, root / "lib")
+        acknowledged = root / "acknowledged.txt"
+        command = [sys.executable, "-m", "tests.hostile.driver", root / "lib", videos, acknowledged]
+        process = psutil.Popen([*command, *WORK[kind]], stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.5, spans.get(kind, 4.0)))
+        if process.poll() is None:
+            kill_tree(process)
+            figures.note(f"killed at: {kind}")
+        else:
+            spans[kind] = 0.8 * spans.get(kind, 4.0)  # to hit the work
+        process.wait()
+        lines = acknowledged.read_text().splitlines() if acknowledged.exists() else []
+        lines = lines if kind == "add" else before + lines
+        wrong = wrong_with_library(root / "lib", lines, videos, whole)
+        figures.count(wrong and f"{kind}, case {case}: {wrong}")
+        shutil.rmtree(root)
+    assert len([fact for fact in figures.facts if fact.startswith("killed")]) == len(WORK)
+
+
+@pytest.mark.hostile("one writer, eight readers")
+def test_readers_see_whole_videos_only(tmp_path, videos, whole, figures, is_long):
+    path = tmp_path / "lib"
+    with Library(path) as library:
+        library.add(videos / "0.mp4", progress=False)
+    until = time.time() + (600 if is_long else 30)
+    reader = (
+        "import sys, time\n"
+        "from tests.hostile.test_kills import read_on\n"
+        "read_on(sys.argv[1], sys.argv[2], float(sys.argv[3]))\n"
+    )
+    command = [sys.executable, "-c", reader, path, videos, str(until)]
+    readers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    with Library(path) as library:
+        while time.time() < until - 5:
+            library.add(videos, progress=False)
+            for number in range(1, 8):
+                if time.time() < until - 5:
+                    library.forget(videos / f"{number}.mp4")
+            library.repair()
+            figures.note("rounds of the writer")
+    for one in readers:
+        out, _ = one.communicate(timeout=120)
+        lines = out.splitlines()
+        assert one.returncode == 0, out
+        assert lines[-1].startswith("looked "), lines
+        for line in lines[:-1]:
+            figures.count(line)
+        for _ in range(int(lines[-1].split()[1])):
+            figures.count()
+    assert figures.cases > 40
+
+
+def read_on(path, videos, until):
+    """Look at a library again and again, and print what is not consistent in itself."""
+    from pathlib import Path
+
+    looked = 0
+    while time.time() < until:
+        with Library(path, create=False) as library:
+            library._mend_if_free = lambda *_: None  # a reader that never writes
+            for _ in range(20):
+                if time.time() > until:
+                    break
+                torn = library.catalogue.rows(
+                    "SELECT e.video_key FROM embeddings e WHERE NOT EXISTS"
+                    " (SELECT 1 FROM segments s WHERE s.video_key = e.video_key)"
+                )
+                hits = library.search(video=Path(videos) / "0.mp4", k=3)
+                if torn:
+                    print(f"torn: {torn}", flush=True)  # noqa: T201
+                if not hits or hits[0].score < 0.99 or not hits[0].path.endswith("/0.mp4"):
+                    print(f"not found: {hits[:1]}", flush=True)  # noqa: T201
+                if any(not hit.path or hit.end_seconds <= hit.start_seconds for hit in hits):
+                    print(f"half a hit: {hits}", flush=True)  # noqa: T201
+                looked += 1
+    print(f"looked {looked}", flush=True)  # noqa: T201
