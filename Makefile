@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 
-.PHONY: help demo tools test check check-static fix lint types imports fast wheel pretrain bench lock clean
+.PHONY: help demo tools test check check-static fix lint types imports fast wheel pretrain bench hostile lock clean
 
 help: ## Show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -12,11 +12,11 @@ help: ## Show this help
 demo: $(VENV)/core ## Index and search sample video, end to end
 	$(BIN)/soravec demo
 
-tools: ## Install what some tests compare with: Debian's ffmpeg and chromium (as root; skipped else)
+tools: ## Install what some tests need: Debian's ffmpeg, chromium and gcc (as root; skipped else)
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  command -v ffmpeg >/dev/null && command -v chromium >/dev/null || \
-	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ffmpeg chromium >/dev/null; }; \
-	else echo "not root, or no apt: tests that need ffmpeg or chromium skip where they are absent"; fi
+	  command -v ffmpeg >/dev/null && command -v chromium >/dev/null && command -v cc >/dev/null || \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ffmpeg chromium gcc libc6-dev >/dev/null; }; \
+	else echo "not root, or no apt: tests that need ffmpeg, chromium or a C compiler skip where they are absent"; fi
 
 test: $(VENV)/dev ## Install what the tests need and run all of them
 	$(BIN)/python -m pytest
@@ -50,6 +50,7 @@ pretrain: $(VENV)/dev ## Train sora-mini again (resumes): make pretrain PHOTOS=D
 bench: $(VENV)/bench tools ## Measure speed beside peers and the limit (two hours; on a quiet machine)
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/speed.py --only "h264, keyframes every 2 s" --sampling uniform --ways soravec soravec-fast limit --out fast.json
+	$(BIN)/python benchmarks/speed.py --only "480x360 h264, keyframes every 2 s" --ways soravec soravec-trusted --out sandbox.json
 	rm -rf runs/bench
 	$(BIN)/soravec models build --cnn timm/resnet50 --random -o runs/bench/resnet50
 	$(BIN)/soravec models quantize runs/bench/resnet50 -o runs/bench/resnet50-int8
@@ -62,6 +63,10 @@ bench: $(VENV)/bench tools ## Measure speed beside peers and the limit (two hour
 	test -z "$$SORAVEC_DATA" || $(BIN)/python benchmarks/shortcuts.py
 	test -z "$$SORAVEC_DATA" || $(BIN)/python benchmarks/eight_bits.py
 	$(BIN)/python benchmarks/performance.py
+
+hostile: $(VENV)/dev tools ## Attack the library for some hours, and write docs/reliability.md
+	SORAVEC_HOSTILE=long SORAVEC_HOSTILE_RESULTS=benchmarks/results/hostile.json $(BIN)/python -m pytest tests/hostile
+	$(BIN)/python benchmarks/reliability.py
 
 lock: $(UV) ## Resolve the requirement files again
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --upgrade requirements/build.in -o requirements/build.txt

@@ -6,7 +6,8 @@ Prints one JSON object: seconds, from when everything is imported, loaded and wa
 feature; and how many frames were read. `speed.py` calls it.
 
 - soravec: `Library.add` into a new library, workers started within the time; soravec-int8: with the
-  INT8 CNN of the model folder; soravec-fast: with `--fast-decode`.
+  INT8 CNN of the model folder; soravec-fast: with `--fast-decode`; soravec-trusted: with
+  `--trusted`, without limits and sandbox.
 - torchcodec, pyav, opencv: what an engineer writes in an afternoon. One process; a thread per core
   for decoding and for PyTorch in turn, in float32; frames at the same times, those before them too
   where the CNN reads differences, scaled while they are decoded where the library can; the same CNN
@@ -49,6 +50,7 @@ def main():
         "soravec": by_soravec,
         "soravec-int8": by_soravec,
         "soravec-fast": by_soravec,
+        "soravec-trusted": by_soravec,
         "torchcodec": by_torchcodec,
         "pyav": by_pyav,
         "opencv": by_opencv,
@@ -67,7 +69,11 @@ def by_soravec(arguments, encoder):
     with tempfile.TemporaryDirectory() as folder:
         library = soravec.Library(Path(folder) / "speed.library")
         began = time.perf_counter()
-        options = IndexOptions(sampling=sampling, fast_decode=arguments.way.endswith("fast"))
+        options = IndexOptions(
+            sampling=sampling,
+            fast_decode=arguments.way.endswith("fast"),
+            trusted=arguments.way.endswith("trusted"),
+        )
         report = library.add(arguments.files, encoder=encoder, options=options)
         seconds = time.perf_counter() - began
         if report.failed or not report.indexed:
