@@ -55,6 +55,7 @@ bench: $(VENV)/bench tools ## Measure speed beside peers and the limit (two hour
 	$(BIN)/soravec models build --cnn timm/resnet50 --random -o runs/bench/resnet50
 	$(BIN)/soravec models quantize runs/bench/resnet50 -o runs/bench/resnet50-int8
 	$(BIN)/python benchmarks/speed.py --only "480x360 h264, keyframes every 2 s" --repeats 8 --sampling uniform --model runs/bench/resnet50-int8 --ways soravec-int8 soravec torchcodec limit --out resnet50.json
+	$(BIN)/python benchmarks/speed_cnn.py runs/bench/resnet50-int8
 	rm -r runs/bench
 	$(BIN)/python benchmarks/speed_search.py
 	$(BIN)/python benchmarks/speed_growth.py

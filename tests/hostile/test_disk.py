@@ -59,7 +59,7 @@ def test_what_was_acknowledged_survives_power_loss(tmp_path, shim, videos, whole
     ops = read_log(tmp_path / "log")
     assert len(ops) > 200
     rng = random.Random(1)
-    for case in range(50 if is_long else 10):
+    for case in range(50 if is_long else 3):
         point, strict = rng.randrange(len(ops)), bool(case % 2)
         disk, lines = Disk(str(root)), ""
         for op in ops[:point]:
@@ -81,7 +81,7 @@ def test_a_disk_that_fails_loses_nothing(tmp_path, shim, videos, whole, fault, r
 
     figures = Figures({"enospc": "disk full", "eio": "I/O errors", "erofs": "read-only"}[fault])
     rng = random.Random(fault)
-    for case in range(30 if is_long else 8):
+    for case in range(30 if is_long else 2):
         root = tmp_path / f"{case}" / "disk"
         root.mkdir(parents=True)
         steps = STEPS
