@@ -8,13 +8,15 @@ import time
 import numpy as np
 import pytest
 
+from soravec.channel import Message
 from soravec.errors import WorkerError
-from soravec.process import Message, Worker, supervise
+from soravec.process import Worker, supervise
 
 CHILD = """
 import os, sys, time
 import numpy as np
-from soravec.process import Message, serve
+from soravec.channel import Message
+from soravec.process import serve
 
 def open_session(setup):
     def work(job, parent):
@@ -120,7 +122,8 @@ def test_children_go_when_their_parent_is_killed(child, tmp_path):
     script.write_text(
         textwrap.dedent(
             """
-            from soravec.process import Message, Worker, supervise
+            from soravec.channel import Message
+            from soravec.process import Worker, supervise
             worker = Worker("child_of_test", Message({"factor": 1}))
             for _ in supervise(worker, ["ok", "hang", "hang"],
                                encode=lambda what: Message({"what": what}),

@@ -2,27 +2,22 @@
 
 A child is `python -m MODULE`, spoken to over a framed pipe. It is never started by
 multiprocessing, whose spawn re-imports the user's script and whose pools cannot kill one worker.
-A frame is a length, a JSON header, and the raw bytes of the arrays that the header lists.
 """
 
-import json
 import math
 import os
 import queue
 import signal
-import struct
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import IO, Any, Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from soravec.channel import Channel, Message
 from soravec.errors import WorkerError
 from soravec.sandbox import (
     ChildLimits,
@@ -33,29 +28,17 @@ from soravec.sandbox import (
     open_files_of,
 )
 
-MAX_HEADER_BYTES = 64 * 2**20
 MAX_LAST_WORDS = 20
 START_SECONDS = 120.0
 """A child that is not ready by then has failed."""
 
+SEND_SECONDS = 60.0
+"""A child that does not take what it is sent by then is killed."""
 LOOK_SECONDS = 0.2
 """How often a child's memory is looked at."""
 
-MAX_ARRAY_BYTES = 2 * 2**30
-"""What the arrays of one message may take together: features of five days at 2 frames a second."""
-
 J = TypeVar("J")
 Answer = Callable[[J, Mapping[str, Any], Callable[[], bool]], "Message"]
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What crosses the pipe."""
-
-    header: Mapping[str, Any]
-    """JSON."""
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    """Arrays by name; owned by the receiver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +130,7 @@ def supervise(
 class Parent:
     """What a job in a child may say to its parent while it works."""
 
-    def __init__(self, channel: "_Channel", inbox: "queue.Queue[Message]") -> None:
+    def __init__(self, channel: "Channel", inbox: "queue.Queue[Message]") -> None:
         self._channel = channel
         self._inbox = inbox
 
@@ -171,7 +154,7 @@ def serve(open_session: Callable[[Message], Callable[[Message, Parent], Message]
         open_session: Called once with the setup message; returns the function that does a job,
             which is given the job and the parent to speak to.
     """
-    channel = _Channel(*_private_pipe())
+    channel = Channel(*_private_pipe())
     inbox: queue.Queue[Message] = queue.Queue()
     threading.Thread(target=_listen, args=(channel, inbox), daemon=True).start()
     terms = inbox.get().header
@@ -214,7 +197,7 @@ class Child:
         assert self._process.stdin
         assert self._process.stdout
         assert self._process.stderr
-        self._channel = _Channel(self._process.stdout, self._process.stdin)
+        self._channel = Channel(self._process.stdout, self._process.stdin)
         self._inbox: queue.Queue[Message | None] = queue.Queue()
         self._last_words: deque[str] = deque(maxlen=MAX_LAST_WORDS)
         threading.Thread(target=self._pump, daemon=True).start()
@@ -226,6 +209,8 @@ class Child:
             self.send(worker.setup)
             ready = self.receive(START_SECONDS).header
             self.lacking: tuple[str, ...] = tuple(ready.get("lacking", ()))
+            self._held = memory_of(self._process.pid)  # a large model, and no job yet
+            self._files = open_files_of(self._process.pid)
         except (WorkerError, TimeoutError):
             self.kill()
             raise
@@ -236,10 +221,14 @@ class Child:
         Raises:
             WorkerError: The child is dead.
         """
+        alarm = threading.Timer(SEND_SECONDS, self._process.kill)  # one that does not listen
+        alarm.start()
         try:
             self._channel.send(message)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise WorkerError(self._obituary()) from error
+        finally:
+            alarm.cancel()
 
     def receive(self, timeout_seconds: float) -> Message:
         """Return the next message.
@@ -282,7 +271,8 @@ class Child:
         """Whether it has kept so much of its jobs that another one should take its place."""
         if self._limits is None:
             return False
-        held, files = memory_of(self._process.pid), open_files_of(self._process.pid)
+        held = memory_of(self._process.pid) - self._held
+        files = open_files_of(self._process.pid) - self._files
         return held > self._limits.memory_bytes / 2 or files > self._limits.open_files / 2
 
     def kill(self) -> None:
@@ -310,9 +300,15 @@ class Child:
             return
 
     def _obituary(self) -> str:
-        code = self._process.wait()
+        """Return how it died; one that only fell silent, or spoke nonsense, is killed first."""
+        try:
+            code = self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return "the worker process spoke nonsense or fell silent, and was killed"
         self._ears.join(timeout=1)
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        how = f"killed by {_signal_name(-code)}" if code < 0 else f"exit code {code}"
         words = f" ({self._last_words[-1]})" if self._last_words else ""
         return f"the worker process died: {how}{words}"
 
@@ -338,7 +334,7 @@ def _tend(
     while (job := waiting.get()) is not None and not stopping.is_set():
         try:
             child = child or Child(terms.worker)
-        except (WorkerError, TimeoutError) as error:
+        except (WorkerError, TimeoutError, OSError) as error:
             reason = str(error) or f"the worker process was not ready within {START_SECONDS:.0f} s"
             events.put(WorkerError(reason))
             return
@@ -349,6 +345,10 @@ def _tend(
             is_spent = child.is_worn()
         except WorkerError as error:
             events.put(Outcome(job, error))
+            is_spent = True
+        except Exception as error:  # noqa: BLE001  # what a child sent must not end its thread
+            reason = f"it was not understood ({type(error).__name__}: {error})"
+            events.put(Outcome(job, WorkerError(f"{reason}; its worker was killed")))
             is_spent = True
         if is_spent:
             child.kill()
@@ -394,11 +394,35 @@ def _await_reply(
                 raise WorkerError("it asked for what it is not given; its worker was killed")
             child.send(terms.answer(job, message.header, go_on))
         elif kind == "progress":
-            progress = message.header
+            progress = _checked_progress(message.header)
             events.put((job, progress))
         else:
             return message
     raise WorkerError("stopped")
+
+
+def _checked_progress(header: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a child says of its progress.
+
+    Raises:
+        ValueError: A number in it is negative or not finite.
+        TypeError: Something in it is neither a number nor a text.
+    """
+    for name, value in header.items():
+        if isinstance(value, str | bool):
+            continue
+        if not isinstance(value, int | float):
+            raise TypeError(f"{name} is no number")
+        if not (math.isfinite(value) and 0 <= value < 2**53):
+            raise ValueError(f"{name} is {value}")
+    return header
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a realtime signal
+        return f"signal {number}"
 
 
 def _next_event(events: "queue.Queue[Any]") -> Any:  # noqa: ANN401  # one of three kinds
@@ -410,7 +434,7 @@ def _next_event(events: "queue.Queue[Any]") -> Any:  # noqa: ANN401  # one of th
             continue
 
 
-def _listen(channel: "_Channel", inbox: "queue.Queue[Message]") -> None:
+def _listen(channel: "Channel", inbox: "queue.Queue[Message]") -> None:
     """Collect jobs; when the parent is gone, go at once, whatever is being decoded."""
     while (message := channel.receive()) is not None:
         inbox.put(message)
@@ -422,45 +446,3 @@ def _private_pipe() -> tuple[IO[bytes], IO[bytes]]:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return sys.stdin.buffer, out
-
-
-class _Channel:
-    """Framed messages over two byte streams."""
-
-    def __init__(self, source: IO[bytes], sink: IO[bytes]) -> None:
-        self._source = source
-        self._sink = sink
-
-    def send(self, message: Message) -> None:
-        arrays = {name: np.ascontiguousarray(array) for name, array in message.arrays.items()}
-        listing = [(name, a.dtype.str, a.shape) for name, a in arrays.items()]
-        header = json.dumps({"header": dict(message.header), "arrays": listing}).encode()
-        self._sink.write(struct.pack(">I", len(header)))
-        self._sink.write(header)
-        for array in arrays.values():
-            self._sink.write(array.reshape(-1).view(np.uint8).data)
-        self._sink.flush()
-
-    def receive(self) -> Message | None:
-        """Return the next message, or None where the other side is gone."""
-        try:
-            (length,) = struct.unpack(">I", self._read(4))
-            if length > MAX_HEADER_BYTES:
-                return None
-            frame = json.loads(self._read(length))
-            arrays, room = {}, MAX_ARRAY_BYTES
-            for name, dtype, shape in frame["arrays"]:
-                size = math.prod(shape) * np.dtype(dtype).itemsize
-                if min(shape, default=0) < 0 or size > room:
-                    return None
-                room -= size
-                arrays[name] = np.frombuffer(self._read(size), dtype).reshape(shape)
-            return Message({**frame["header"]}, arrays)
-        except (EOFError, OSError, ValueError, TypeError, KeyError, RecursionError):
-            return None
-
-    def _read(self, size: int) -> bytes:
-        data = self._source.read(size)
-        if len(data) < size:
-            raise EOFError
-        return data

@@ -2,11 +2,12 @@
 
 `confine` is called in the child, after its imports and before its first job. It caps memory, open
 files and core dumps, and on Linux installs a seccomp filter: no sockets, no new processes, no file
-opened for writing or changed in any way, no look into other processes. `doctor` tells what holds.
+opened for writing or changed in any way, no debugging or signalling of other processes. `doctor`
+tells what holds.
 
 The filter lists what is refused. A list of what is allowed would be tighter, and break with every
-new libc; what is left open to a decoder that was taken over is to read files and to burn its share
-of time and memory, and it cannot tell anyone.
+new libc; what is left open to a decoder that was taken over is to read what its user can read, the
+environment of other processes in /proc among it, and to burn its share of time and memory.
 """
 
 import ctypes
@@ -34,7 +35,8 @@ only wait for one another, busily, and took a third of the time."""
 
 _KEPT = """
 PATH HOME USER TMPDIR TMP TEMP TZ LANG LANGUAGE LD_LIBRARY_PATH DYLD_LIBRARY_PATH VIRTUAL_ENV
-SYSTEMROOT SYSTEMDRIVE WINDIR PATHEXT NUMBER_OF_PROCESSORS PROCESSOR_ARCHITECTURE
+USERPROFILE APPDATA LOCALAPPDATA SYSTEMROOT SYSTEMDRIVE WINDIR PATHEXT
+NUMBER_OF_PROCESSORS PROCESSOR_ARCHITECTURE
 """
 _KEPT_PREFIXES = ("LC_", "PYTHON", "CUDA_", "NVIDIA_", "OV_", "OPENVINO_", "ORT_", "GLIBC_")
 
@@ -71,7 +73,7 @@ def confine(limits: ChildLimits, *, parent_id: int) -> list[str]:
     """
     lacking = []
     if os.name == "posix":
-        _set_limits(limits)
+        lacking += _set_limits(limits)
     else:
         lacking.append("no limits on memory and files on this platform")
     if sys.platform != "linux":
@@ -119,18 +121,24 @@ def cap_cpu_seconds(process_id: int, more_seconds: float) -> None:
         return
 
 
-def _set_limits(limits: ChildLimits) -> None:
+def _set_limits(limits: ChildLimits) -> list[str]:
     import resource
 
+    lacking = []
     wanted = {
         resource.RLIMIT_DATA: limits.memory_bytes,
         resource.RLIMIT_NOFILE: limits.open_files,
         resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 0,
     }
     for kind, value in wanted.items():
         already = [old for old in resource.getrlimit(kind) if old != resource.RLIM_INFINITY]
         most = min([value, *already])
-        resource.setrlimit(kind, (most, most))
+        try:
+            resource.setrlimit(kind, (most, most))
+        except (OSError, ValueError) as error:
+            lacking.append(f"a limit cannot be set here ({error})")
+    return lacking
 
 
 def _die_with(parent_id: int) -> None:
@@ -158,6 +166,9 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _REFUSED: Mapping[int, Mapping[str, tuple[int, int | None]]] = {
     EACCES: {  # (x86-64, AArch64); None where there is no such call
         **{"socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201)},
+        **{"socketpair": (53, 199), "sendto": (44, 206), "sendmsg": (46, 211)},
+        **{"sendmmsg": (307, 269), "memfd_create": (319, 279), "memfd_secret": (447, 447)},
+        **{"mq_open": (240, 180), "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186)},
         **{"io_uring_setup": (425, 425), "io_uring_enter": (426, 426)},
         **{"fork": (57, None), "vfork": (58, None), "execve": (59, 221), "execveat": (322, 281)},
         **{"creat": (85, None), "truncate": (76, 45), "unlink": (87, None), "unlinkat": (263, 35)},
@@ -176,6 +187,10 @@ _REFUSED: Mapping[int, Mapping[str, tuple[int, int | None]]] = {
     EPERM: {
         **{"ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271)},
         **{"pidfd_open": (434, 434), "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424)},
+        **{"rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240)},
+        **{"setpriority": (141, 140), "ioprio_set": (251, 30), "sched_setparam": (142, 118)},
+        **{"sched_setscheduler": (144, 119), "sched_setattr": (314, 274)},
+        **{"migrate_pages": (256, 238), "move_pages": (279, 239)},
         **{"tkill": (200, 130), "kcmp": (312, 272), "process_madvise": (440, 440)},
         **{"mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51)},
         **{"open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430)},
@@ -194,7 +209,9 @@ _REFUSED: Mapping[int, Mapping[str, tuple[int, int | None]]] = {
 _CLONE = (56, 220)
 _OPEN, _OPENAT = (2, None), (257, 56)
 _KILL_CALL, _TGKILL = (62, 129), (234, 131)
-_PRLIMIT = (302, 261)
+_PRLIMIT, _FCNTL = (302, 261), (72, 25)
+_FCNTL_OF_OTHERS = (8, 10, 15)
+"""F_SETOWN, F_SETSIG and F_SETOWN_EX have signals sent."""
 
 Instruction = tuple[int, int, int, int]
 """Code, how many to pass over if true and if false, operand."""
@@ -222,12 +239,17 @@ def _program(machine: str) -> list[Instruction]:
             program += _if_call(numbers[column], [(_RETURN, 0, 0, _ERRNO | error)])
     own = [(_EQUAL, 1, 0, os.getpid()), (_RETURN, 0, 0, _ERRNO | EPERM)]
     no_pointer = [(_EQUAL, 1, 0, 0), (_RETURN, 0, 0, _ERRNO | EPERM)]  # limits may be read
+
+    def refused_if(value: int) -> list[Instruction]:
+        return [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ERRNO | EPERM)]
+
     conditional: list[tuple[tuple[int, int | None], int, list[Instruction]]] = [
         (_CLONE, 0, [(_ANY_BIT, 1, 0, _CLONE_THREAD), (_RETURN, 0, 0, _ERRNO | EACCES)]),
         (_OPEN, 1, [(_ANY_BIT, 0, 1, _WRITES), (_RETURN, 0, 0, _ERRNO | EACCES)]),
         (_OPENAT, 2, [(_ANY_BIT, 0, 1, _WRITES), (_RETURN, 0, 0, _ERRNO | EACCES)]),
         (_KILL_CALL, 0, own),
         (_TGKILL, 0, own),
+        (_FCNTL, 1, [step for bad in _FCNTL_OF_OTHERS for step in refused_if(bad)]),
         (_PRLIMIT, 2, [*no_pointer, (_LOAD, 0, 0, _ARGUMENTS_AT + 8 * 2 + 4), *no_pointer]),
     ]
     for numbers, argument, rest in conditional:

@@ -40,6 +40,10 @@ def test_nothing_of_a_forgotten_video_is_left_on_the_disk(tmp_path, videos, figu
         assert set(before) == set(needles), "the test would not see them"
         library.forget(named)
         assert library.search(video=videos / "2.mp4", k=1)[0].score > 0.99
+        last = vectors_of(library)
+        library.forget(videos / "2.mp4")
+    left = _found(path, {"last vector": next(iter(last.values()))[:16].tobytes()})
+    figures.count(left and f"the last vector in {left}")
     for what, file in _found(path, needles).items():
         figures.count(f"{what} in {file}")
     for what in needles:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from soravec.channel import Message
 from soravec.data.augmentation import Augmentation
 from soravec.data.manifest import Clip
 from soravec.data.worker import plain_job, setup_message, view_job
@@ -20,7 +21,7 @@ from soravec.errors import LibraryError, VideoError, WorkerError
 from soravec.library.features import FeatureFiles, unpack
 from soravec.library.identity import video_identity
 from soravec.library.indexer import default_deadline
-from soravec.process import Message, Worker, supervise
+from soravec.process import Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.frames import frames_of_segment

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from soravec.channel import Message
 from soravec.data.augmentation import Augmentation, augment
 from soravec.errors import SoravecError
 from soravec.library.features import pack
-from soravec.process import Message, Parent, serve
+from soravec.process import Parent, serve
 from soravec.runtime.config import from_dict
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.folder import find_model

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from soravec.channel import Message
 from soravec.library.fetching import Fetcher
 from soravec.library.indexer import WORKER, default_deadline
 from soravec.library.replies import Failed, read_made
 from soravec.library.worker import setup_message
-from soravec.process import Message, Outcome, Worker, supervise
+from soravec.process import Outcome, Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.sampling import Sampling
@@ -72,7 +74,7 @@ def embed_files(  # noqa: PLR0913  # one for each thing that reading leaves open
         Worker(WORKER, setup, limits=None) if trusted else Worker(WORKER, setup),
         range(len(paths)),
         encode=lambda number: Message({"path": shown[number]}),
-        deadline_seconds=default_deadline,
+        deadline_seconds=partial(default_deadline, most_seconds=limits.seconds),
         num_workers=workers,
         answer=lambda number, header, go_on: fetcher.answer(str(paths[number]), header, go_on),
     )

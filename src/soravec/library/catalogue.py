@@ -18,7 +18,7 @@ from soravec.errors import LibraryBusy, LibraryError
 from soravec.library.durable import sync_folder
 from soravec.library.features import info_from_json
 from soravec.library.identity import FileStamp
-from soravec.library.schema import FORMAT_VERSION, FROM_1_TO_2, SCHEMA, statements
+from soravec.library.schema import FORMAT_VERSION, FROM_1_TO_2, MOVED_FORMAT, SCHEMA, statements
 from soravec.types import VideoInfo
 from soravec.video import is_url
 
@@ -60,6 +60,10 @@ class Words(NamedTuple):
     end_seconds: float | None = None
     language: str = ""
     """As the file states it."""
+
+
+NUM_ATTEMPTS = 6
+"""How often, over 6 s, the catalogue is written back before a reader is said to be in the way."""
 
 
 class Catalogue:
@@ -262,6 +266,7 @@ class Catalogue:
     def put_vectors_folder(self, name: str) -> None:
         """Note where in the library the vectors of all spaces lie from now on."""
         self._db.execute("INSERT OR REPLACE INTO meta VALUES ('vectors', ?)", (name,))
+        self._db.execute("UPDATE meta SET value = ? WHERE key = 'format_version'", (MOVED_FORMAT,))
 
     def put_embedding(
         self, space_id: str, recipe: Mapping[str, Any], segments: Sequence[SegmentRow]
@@ -408,7 +413,15 @@ class Catalogue:
         try:
             self._db.execute("INSERT INTO words(words) VALUES ('optimize')")
             self._db.execute("VACUUM")
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            for attempt in range(NUM_ATTEMPTS):
+                ((is_busy, *_),) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                if not is_busy:
+                    return
+                time.sleep(0.1 * 2**attempt)
+            raise LibraryError(
+                "it is forgotten, but somebody reads the catalogue, and words are still in its"
+                " file. Forget any video when nobody does: that removes them."
+            )
         except sqlite3.DatabaseError as error:
             raise LibraryError(f"the catalogue cannot be compacted: {error}") from error
 
@@ -420,7 +433,7 @@ class Catalogue:
                 for statement in statements(FROM_1_TO_2 if self._version() == "1" else ""):
                     self._db.execute(statement)
         version = self._version()
-        if version != str(FORMAT_VERSION):
+        if version not in (str(FORMAT_VERSION), MOVED_FORMAT):
             raise LibraryError(
                 f"{path}: format version {version}, but this Soravec reads {FORMAT_VERSION}."
                 " Use the version that wrote it, or index again."

@@ -5,7 +5,7 @@ Written aside, synced, renamed; read through a memory map. Vectors can always be
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -101,15 +101,10 @@ class FeatureFiles:
                 path.unlink(missing_ok=True)
                 sync_folder(path.parent)
 
-    def sweep(self, known: Callable[[str], bool]) -> None:
-        """Remove what a killed writer left: files half written, and features of no video.
-
-        Args:
-            known: Whether there is a video of an identity.
-        """
-        for path in self.root.glob("*/*"):
-            is_whole = path.suffix == ".safetensors" and not path.name.startswith(".")
-            if not is_whole or not known(path.stem):
+    def sweep(self) -> None:
+        """Remove the files that a killed writer has half written."""
+        for path in (*self.root.glob("*/.tmp*"), *self.root.glob("*/*.tmp")):
+            if path.is_file():
                 with _told(path):
                     path.unlink(missing_ok=True)
 

@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from soravec import errors
+from soravec.channel import Message
 from soravec.errors import NotAllowed, SoravecError, UnreadableVideo, VideoError
-from soravec.process import Message
 from soravec.video import AllowUrls, find_input, is_url
 from soravec.video.inputs import Input, Span
 from soravec.video.remote import shown_url
 
+NONSENSE = (LookupError, TypeError, ValueError, ArithmeticError)
+"""What a question that is none raises."""
 BUFFER_BYTES = 2**18
 MAX_ASKED_BYTES = 2**24
 """What is fetched at one request at most."""
@@ -58,7 +60,7 @@ class Fetcher:
         except VideoError as error:
             self._close()
             return _failed(type(error).__name__, error.path, error.cause, error.remedy)
-        except (SoravecError, KeyError, TypeError, ValueError, OSError) as error:
+        except (SoravecError, OSError, *NONSENSE) as error:
             self._close()
             cause = f"cannot be fetched ({error})"
             return _failed(UnreadableVideo.__name__, shown_url(url), cause, "Try again.")

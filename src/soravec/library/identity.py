@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from errno import EINVAL
 from pathlib import Path
@@ -68,7 +68,12 @@ def absolute(path: str | Path) -> Path:
     return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100  # resolve() follows links
 
 
-def stamp(path: VideoPath, *, allow_urls: AllowUrls = False) -> FileStamp:
+def stamp(
+    path: VideoPath,
+    *,
+    allow_urls: AllowUrls = False,
+    go_on: Callable[[], bool] = lambda: True,
+) -> FileStamp:
     """Return the stamp of a video.
 
     Raises:
@@ -76,7 +81,7 @@ def stamp(path: VideoPath, *, allow_urls: AllowUrls = False) -> FileStamp:
         VideoError: It is a URL or lies in a tar, and cannot be read.
     """
     if isinstance(path, str):
-        remote = find_input(path, allow_urls=allow_urls)
+        remote = find_input(path, allow_urls=allow_urls, go_on=go_on)
         version = hashlib.blake2b(getattr(remote, "version", "").encode(), digest_size=7)
         return FileStamp(remote.name, remote.size_bytes, int.from_bytes(version.digest()))
     archive = archive_of(path)
@@ -92,7 +97,12 @@ def stamp(path: VideoPath, *, allow_urls: AllowUrls = False) -> FileStamp:
     return FileStamp(path, status.st_size, status.st_mtime_ns)
 
 
-def video_identity(path: VideoPath, *, allow_urls: AllowUrls = False) -> str:
+def video_identity(
+    path: VideoPath,
+    *,
+    allow_urls: AllowUrls = False,
+    go_on: Callable[[], bool] = lambda: True,
+) -> str:
     """Return the identity of a file's content: BLAKE2b over its size and 16 spread blocks.
 
     A file under 4 MiB is hashed whole. Two files that differ only between the blocks get the same
@@ -108,7 +118,7 @@ def video_identity(path: VideoPath, *, allow_urls: AllowUrls = False) -> str:
         for frame in frame_files(path):
             whole.update(video_identity(frame).encode())
         return whole.hexdigest()
-    where = find_input(path, allow_urls=allow_urls)
+    where = find_input(path, allow_urls=allow_urls, go_on=go_on)
     with where.open() as file:
         return _digest(file, where.size_bytes)
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from soravec.channel import Message
 from soravec.errors import LibraryError, MissingVideo, NotAllowed, VideoError, WorkerError
 from soravec.library.catalogue import Catalogue
 from soravec.library.features import FeatureFiles
@@ -19,7 +20,7 @@ from soravec.library.samples import sample_words
 from soravec.library.transcript import WordKeeper
 from soravec.library.vectors import VectorIndex
 from soravec.library.worker import job_message, setup_message
-from soravec.process import Message, Outcome, Worker, supervise
+from soravec.process import Outcome, Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.sampling import Sampling
@@ -35,6 +36,8 @@ Status = Literal["indexed", "unchanged", "moved", "updated", "removed", "failed"
 WORKER = "soravec.library.worker"
 """The module that a child runs."""
 
+LOOK_SECONDS = 120.0
+"""How long it may take to find out whether what lies behind a URL is known."""
 DEADLINE_SECONDS = 120.0
 DEADLINE_PER_VIDEO_SECOND = 2.0
 """By default a file may take two minutes, and twice the time that it lasts."""
@@ -268,7 +271,7 @@ class Indexer:
         if header.get("stage") == "words":
             self._at_words.add(job.video_id)
         self._index.check_when_open()
-        self._on_progress(str(job.stamp.path), float(header["done_seconds"]))
+        self._on_progress(str(job.stamp.path), float(header.get("done_seconds", 0.0)))
 
     def _deadline(self, progress: Mapping[str, Any]) -> float:
         if self._options.deadline_seconds is not None:
@@ -291,7 +294,8 @@ class Indexer:
                     self._fail(FileStamp(shown, 0, 0), type(refused).__name__, str(refused))
                     continue
             try:
-                job = self._recognise(stamp(path, allow_urls=self._options.allow_urls))
+                urls = self._options.allow_urls
+                job = self._recognise(stamp(path, allow_urls=urls, go_on=_for(LOOK_SECONDS)))
             except VideoError as error:
                 self._fail(FileStamp(shown, 0, 0), type(error).__name__, str(error))
                 continue
@@ -317,7 +321,7 @@ class Indexer:
         where = self._given.get(str(file.path), file.path)
         urls = self._options.allow_urls
         video_id = (
-            video_identity(where, allow_urls=urls)
+            video_identity(where, allow_urls=urls, go_on=_for(LOOK_SECONDS))
             if known is None
             else self._catalogue.video_id(known)
         )
@@ -472,6 +476,12 @@ class Indexer:
     def _tell(self, result: FileResult) -> None:
         self._report.add(result)
         self._on_result(result)
+
+
+def _for(seconds: float) -> Callable[[], bool]:
+    """Return what says yes for so long."""
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() < until
 
 
 def _recorded(info: VideoInfo, file: FileStamp) -> float:

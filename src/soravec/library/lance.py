@@ -66,12 +66,15 @@ class LanceStore:
         space_id: Names the table.
         dim: Length D of a vector.
         create: Whether to make the table where it is absent; for those who write.
+        anew: Whether to make it anew where it cannot be opened; for those who write.
 
     Raises:
         LibraryError: It is absent or damaged.
     """
 
-    def __init__(self, folder: Path, space_id: str, dim: int, *, create: bool = True) -> None:
+    def __init__(
+        self, folder: Path, space_id: str, dim: int, *, create: bool = True, anew: bool = False
+    ) -> None:
         import pyarrow as pa
 
         self._schema = pa.schema(
@@ -86,7 +89,12 @@ class LanceStore:
         self._place = folder / f"space_{space_id}.lance"
         if not create and not self._place.is_dir():
             raise LibraryError(f"{self._place}: no vectors here. Rebuild: soravec library repair")
-        self._open(create=create)
+        try:
+            self._open(create=create)
+        except LibraryError:
+            if not anew:
+                raise
+            self.reset()
         if self._table.schema.field("vector").type.list_size != dim:
             raise LibraryError(f"{folder}: vectors of another length. Run: soravec library repair")
 
@@ -230,6 +238,8 @@ class LanceStore:
 
         num_rows = self._table.count_rows()
         if not num_rows:
+            if forget:  # nothing is left that a version could be kept for
+                self.reset()
             return
         indices = {index.name: index.columns for index in self._table.list_indices()}
         if "video_key_idx" not in indices:

@@ -1,6 +1,7 @@
 """A library: a folder of videos' vectors, and what is known of them."""
 
 import logging
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +29,7 @@ from soravec.library.search import (
     segment_query,
     without_repeats,
 )
-from soravec.library.store import VectorStore
+from soravec.library.store import VectorStore, opened
 from soravec.library.summary import LibrarySummary, summarised
 from soravec.library.tags import classes_asked, search_tags, tag_head
 from soravec.library.vectors import VectorIndex
@@ -38,6 +39,12 @@ from soravec.types import Hit
 from soravec.video import AllowUrls
 
 DEFAULT_MODEL = "sora-mini"
+
+RETRY_SECONDS = 0.3
+"""After which an index that could not be opened is tried again, before it is made anew."""
+
+OURS = re.compile(r"vectors(\.[0-9a-f]{8})?(\.old)?")
+"""The names of folders of vectors."""
 
 NUM_ATTEMPTS = 6
 """How often vectors are asked, over 1.5 s, while writers take away what is being read."""
@@ -70,6 +77,7 @@ class Library:
         self._encoder: Encoder | None = None
         self._stores: dict[tuple[str, str], LanceStore] = {}
         self._lock_depth = 0
+        self._only_looks = False
 
     def __enter__(self) -> "Library":
         return self
@@ -116,7 +124,7 @@ class Library:
         encoder = encoder or self.encoder()
         with self._writing(), ThreadPoolExecutor(max_workers=1) as aside:
             self._adopt(encoder)
-            self.files.sweep(lambda video_id: self.catalogue.video_key(video_id) is not None)
+            self.files.sweep()
             self._keep_vectors(self.space().vectors_folder)
             # LanceDB takes a second to start: the workers start meanwhile.
             opening: Future[VectorStore] = aside.submit(self._store, self.space())
@@ -266,6 +274,13 @@ class Library:
 
     def verify(self) -> list[str]:
         """Return what is wrong with the library, in sentences; an empty list where nothing is."""
+        self._only_looks = True
+        try:
+            return self._problems()
+        finally:
+            self._only_looks = False
+
+    def _problems(self) -> list[str]:
         problems = [row[0] for row in self.catalogue.rows("PRAGMA integrity_check")]
         problems = [f"catalogue: {text}" for text in problems if text != "ok"]
         for space in self.catalogue.spaces():
@@ -305,8 +320,8 @@ class Library:
 
     def _keep_vectors(self, name: str) -> None:
         """Remove what was left of vectors that a repair had made, or was making."""
-        for old in self.path.glob("vectors*"):
-            if old.name != name:
+        for old in self.path.iterdir():
+            if old.is_dir() and OURS.fullmatch(old.name) and old.name != name:
                 self._remove(old.name)
 
     def _remove(self, folder: str) -> None:
@@ -419,21 +434,25 @@ class Library:
         """Return an empty store in the place of one that is lost or damaged; its use mends it.
 
         Raises:
-            LibraryError: It cannot be made, or another process is writing, maybe just that.
+            LibraryError: It cannot be made, or another process is writing, maybe just that; or this
+                is `verify`, which changes nothing.
         """
         was_writing = self._lock_depth > 0
+        folder = self.path / space.vectors_folder
+        if self._only_looks:
+            raise error
         try:
             with self._writing():
                 if not was_writing and self.space() != space:  # somebody was faster
                     raise error
                 logger.warning("%s", error)
-                self._remove(space.vectors_folder)
-                return LanceStore(self.path / space.vectors_folder, space.space_id, space.dim)
+                time.sleep(RETRY_SECONDS)  # a disk may have its moments
+                return LanceStore(folder, space.space_id, space.dim, anew=True)
         except LibraryBusy:
             raise error from None
 
     def _index(self, space: Space) -> VectorIndex:
-        store = _opened(self._store(space))
+        store = opened(self._store(space))
         return VectorIndex(self.catalogue, self.files, store, self._encoder_of(space))
 
     def _mend_if_free(self, space: Space, store: LanceStore) -> None:
@@ -443,7 +462,7 @@ class Library:
             return
         try:
             with self._writing():
-                VectorIndex(self.catalogue, self.files, _opened(store), self.encoder()).mend()
+                VectorIndex(self.catalogue, self.files, opened(store), self.encoder()).mend()
         except LibraryBusy:
             return
 
@@ -475,10 +494,3 @@ class Library:
         finally:
             self._lock_depth = 0
             lock.close()
-
-
-def _opened(store: VectorStore) -> "Future[VectorStore]":
-    """Return a store that is open already, for those who would wait for it."""
-    opening: Future[VectorStore] = Future()
-    opening.set_result(store)
-    return opening

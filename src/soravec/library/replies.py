@@ -7,15 +7,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from soravec.channel import Message
 from soravec.errors import WorkerError
 from soravec.library.features import info_from_json, unpack
-from soravec.process import Message
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.vectors import mean_vector
 from soravec.types import Embedding, FrameFeatures, Segment, VideoInfo
 
 NONSENSE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 """What reading an answer that is none raises."""
+
+UNIT_SLACK = 0.01
+"""By how much the length of a vector may differ from 1."""
 
 _PLAIN: Mapping[Any, Any] = {str: str, int: int, float: (int, float), bool: bool}
 
@@ -49,7 +52,7 @@ def read_made(path: str, reply: Message | WorkerError, encoder: Encoder) -> Made
         return Failed(WorkerError.__name__, f"{path}: {reply}")
     try:
         if reply.header["kind"] == "failed":
-            return Failed(str(reply.header["type"]), str(reply.header["message"]))
+            return Failed(_text(reply.header["type"]), _text(reply.header["message"]))
         return _made(path, reply, encoder)
     except NONSENSE as error:
         return _nonsense(path, error)
@@ -61,7 +64,7 @@ def read_said(path: str, reply: Message | WorkerError) -> tuple[VideoInfo, Mappi
         return str(reply)
     try:
         if reply.header["kind"] == "failed":
-            return str(reply.header["message"])
+            return _text(reply.header["message"])
         info = replace(info_from_json(reply.header["info"]), path=path)
         _check_info(info)
         return info, _checked_words(reply.header["words"])
@@ -83,6 +86,8 @@ def _made(path: str, reply: Message, encoder: Encoder) -> Made:
     for numbers in (features.features, features.seconds, features.shots.bounds, bounds, vectors):
         if not np.isfinite(numbers).all():
             raise ValueError("a number that is not finite")
+    if not len(vectors) or abs(np.linalg.norm(vectors, axis=1) - 1).max() > UNIT_SLACK:
+        raise ValueError("no vectors of unit length")
     segments = tuple(
         Segment(float(start), float(end), vector, features.shots.approximate)
         for (start, end), vector in zip(bounds, vectors, strict=True)
@@ -101,10 +106,29 @@ def _made(path: str, reply: Message, encoder: Encoder) -> Made:
 def _check_info(info: VideoInfo) -> None:
     for field in fields(VideoInfo):
         value = getattr(info, field.name)
+        if isinstance(value, str):
+            _text(value)
         if not isinstance(value, _PLAIN.get(field.type, object)):
             raise TypeError(f"{field.name} is no {field.type}")
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{field.name} is not finite")
+
+    _check_metadata(info)
+
+
+def _check_metadata(info: VideoInfo) -> None:
+    for text in (info.title, info.created):
+        if text is not None:
+            _text(text)
+    for text in (*info.warnings, *(chapter.text for chapter in info.chapters)):
+        _text(text)
+    for seconds in (one for c in info.chapters for one in (c.start_seconds, c.end_seconds)):
+        if not math.isfinite(seconds):
+            raise ValueError("a chapter without a time")
+    if info.location is not None:
+        latitude, longitude = info.location
+        if not (math.isfinite(latitude) and math.isfinite(longitude)):
+            raise ValueError("a place that is none")
 
 
 def _checked_words(packed: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -118,6 +142,7 @@ def _checked_words(packed: Mapping[str, Any]) -> Mapping[str, Any]:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("words that are no text")
+    value.encode()  # half of a pair of surrogates cannot be stored
     return value
 
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 FORMAT_VERSION = 2
 """1 knew nothing of subtitles; such a library is brought up to date when it is opened."""
 
+MOVED_FORMAT = "3"
+"""The same, where a repair has moved the vectors: who knows only `vectors/` must not read it."""
+
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE videos (

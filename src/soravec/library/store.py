@@ -1,6 +1,7 @@
 """What the library asks of a vector store; `lance` is the one that comes with it."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -81,3 +82,10 @@ class VectorStore(Protocol):
             forget: Whether also what was removed lately goes at once, and not only later, when no
                 reader looks at it any more.
         """
+
+
+def opened(store: VectorStore) -> "Future[VectorStore]":
+    """Return a store that is open already, for those who would wait for it."""
+    opening: Future[VectorStore] = Future()
+    opening.set_result(store)
+    return opening

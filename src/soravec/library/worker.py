@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from soravec.channel import Message
 from soravec.errors import SoravecError
 from soravec.library.features import pack
 from soravec.library.fetching import Fetched
 from soravec.library.transcript import pack_sidecars, pack_words, read_words, unpack_sidecars
-from soravec.process import Message, Parent, serve
+from soravec.process import Parent, serve
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.folder import find_model
 from soravec.types import VideoInfo

@@ -289,7 +289,7 @@ class Encoder:
         seconds: list[NDArray[np.float64]] = []
         is_followed = False
         place = find_place(source, allow_urls=allow_urls)
-        choice = choose_sampling(place, sampling)
+        choice = choose_sampling(place, sampling, limits=limits)
         is_uniform = choice.sampling == "uniform"
         reader = partial(VideoReader, place, limits=limits, fps=fps, fast_decode=fast_decode)
         # A keyframe before another is no neighbour: the picture after it is.

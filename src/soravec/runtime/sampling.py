@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 from soravec.errors import QueryError
-from soravec.video import Place, keyframe_spacing
+from soravec.video import LIMITS, Limits, Place, keyframe_spacing
 
 Sampling = Literal["auto", "uniform", "keyframes"]
 """How pictures are chosen: at the model's rate, keyframes alone, or whichever suits the file."""
@@ -23,7 +23,7 @@ class Choice(NamedTuple):
     """Why, where `auto` chose; else empty."""
 
 
-def choose_sampling(place: Place, asked: Sampling) -> Choice:
+def choose_sampling(place: Place, asked: Sampling, *, limits: Limits = LIMITS) -> Choice:
     """Return what is read of a file; `auto` looks at its packets.
 
     - Every picture is a keyframe (Motion JPEG, ProRes, DV): those at the model's rate, and those
@@ -39,7 +39,7 @@ def choose_sampling(place: Place, asked: Sampling) -> Choice:
         raise QueryError(f"no sampling '{asked}': choose auto, uniform or keyframes")
     if asked != "auto":
         return Choice(asked, stand_alone=False, reason="")
-    spacing = keyframe_spacing(place)
+    spacing = keyframe_spacing(place, limits=limits)
     if spacing.stand_alone:
         return Choice("uniform", stand_alone=True, reason="every picture stands alone")
     if spacing.num_keyframes > 1 and spacing.widest_seconds <= KEYFRAMES_SUIT_SECONDS:

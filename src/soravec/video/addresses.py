@@ -16,6 +16,13 @@ from urllib.parse import urlsplit
 from soravec.errors import NotAllowed
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_ALSO_SPECIAL = tuple(
+    map(
+        ipaddress.ip_network,
+        ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "2001::/23", "3fff::/20"),
+    )
+)
+"""Special ranges that some versions of Python take for public, and a cloud's address of itself."""
 _UNICAST = ipaddress.ip_network("2000::/3")
 """All that is given out of IPv6 (IANA); the rest is private, special, or a disguise of IPv4."""
 
@@ -27,6 +34,8 @@ def is_public(text: str) -> bool:
     (True, False, False)
     """
     address = ipaddress.ip_address(text.partition("%")[0])
+    if any(address.version == net.version and address in net for net in _ALSO_SPECIAL):
+        return False
     if isinstance(address, ipaddress.IPv4Address):
         return address.is_global and not address.is_multicast
     if address.ipv4_mapped is not None or address in _NAT64:

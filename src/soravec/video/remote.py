@@ -34,9 +34,15 @@ NUM_ATTEMPTS = 3
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without the user's name and password."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    """Return a URL without the user's name and password, whatever is wrong with it."""
+    try:
+        parts = urlsplit(url)
+        shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    except ValueError:
+        shown = url
+    # A password with a slash or a number sign in it ends the host too early.
+    protocol, mark, rest = shown.partition("://")
+    return f"{protocol}{mark}{rest.rpartition('@')[2]}" if "@" in rest else shown
 
 
 class RemoteFile:
@@ -61,7 +67,7 @@ class RemoteFile:
         go_on: Callable[[], bool] = lambda: True,
     ) -> None:
         self._allow_private = allow_private
-        self._go_on = go_on
+        self.go_on = go_on
         parts = urlsplit(url)
         self.name = shown_url(url)
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "soravec"}
@@ -132,7 +138,7 @@ class RemoteFile:
         try:
             while data := answer.read1(2**18):
                 copy.write(data)
-                if time.monotonic() > until or copy.tell() > MAX_COPY_BYTES or not self._go_on():
+                if time.monotonic() > until or copy.tell() > MAX_COPY_BYTES or not self.go_on():
                     raise self._endless(copy.tell())
         except (OSError, http.client.HTTPException, VideoError) as error:
             copy.close()
@@ -153,9 +159,14 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:
         before, new = arguments[0], super().redirect_request(*arguments)
-        if new is not None and (new.host, new.type) != (before.host, before.type):
+        if new is not None and _origin(new.full_url) != _origin(before.full_url):
             new.remove_header("Authorization")
         return new
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
 
 
 @cache
@@ -196,8 +207,10 @@ class _Ranges(Span):
             return self._copy.read(num_bytes)
         problem: BaseException = EOFError("the server ended it early")
         for _ in range(NUM_ATTEMPTS):
+            if not self._remote.go_on():
+                raise self._remote.broken(TimeoutError("it took too long"))
             try:
-                data = self._connected(position).read(num_bytes)
+                data = self._connected(position).read1(num_bytes)
             except (OSError, http.client.HTTPException) as error:
                 problem, data = error, b""
             if data:
