@@ -39,13 +39,12 @@ def model(tensor, way):
     return field(7, graph)
 
 
+NAMES = ("weights.bin", "../x", "/etc/passwd", "C:\\x", "*/_ORT_MEM_ADDR_/*")
 WAYS = ("initializer", "sparse", "subgraph", "t", "tensors", "function", "training")
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(
-    "name", ["weights.bin", "../x", "/etc/passwd", "C:\\x", "*/_ORT_MEM_ADDR_/*"]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_file_that_is_not_listed_is_not_read(tmp_path, way, name):
     path = tmp_path / "x.onnx"
     path.write_bytes(model(field(13, entry(b"location", name.encode())), way))
