@@ -85,7 +85,8 @@ def keep(path, found):
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
     for number in range(NUM_VIDEOS):
-        write_scenes(folder / f"{number}.mp4", [(number, 1.0)], seed=number)
+        plan = [((number + step) % 12, 0.8) for step in (0, 3, 7)]  # of three segments each
+        write_scenes(folder / f"{number}.mp4", plan, seed=number)
     return folder
 
 

@@ -21,6 +21,8 @@ def main():
             file.write(f"{what} {path}\n")
             file.flush()
 
+        store.catalogue.spaces()
+        tell("begin", "")
         for step in steps:
             what, _, name = step.partition("=")
             if what == "add":

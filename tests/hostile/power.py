@@ -1,7 +1,8 @@
 """What a disk holds after the power went: replayed from a log of `shim.c`, unsynced writes dropped.
 
-Two disks: a *strict* one keeps names only where their folder, or the file itself, was synced; a
-*loose* one keeps all names, as journals do, and of each file what it held when it was synced last.
+Two disks: a *strict* one keeps names only where their folder, or the file itself, was synced, and
+the folders above; a *loose* one keeps all names, as journals do, and of each file what it held when
+it was synced last.
 """
 
 import struct
@@ -72,7 +73,7 @@ class Disk:
 
     def sync(self, name):
         file = self.names.get(name)
-        if file is not None:  # its content and its name, and the folders that lead to it
+        if file is not None:  # its content and its name, not the folders that lead to it
             file.synced = bytes(file.now)
             self.durable[name] = file
         elif name in self.names:  # what lies in a folder, and what lies there no longer
@@ -83,22 +84,33 @@ class Disk:
             for path, one in self.names.items():
                 if _parent(path) == name:
                     self.durable[path] = one
-        parent = _parent(name)
-        while parent.startswith(self.root):
-            self.durable[parent] = None
-            parent = _parent(parent)
 
     def write(self, target, *, strict):
         """Write what survives to a folder."""
         names = self.durable if strict else self.names
         for path in sorted(names):
+            above = _parent(path)
+            while above != self.root and above in names:
+                above = _parent(above)
+            if self.root not in (above, path):
+                continue  # a folder that leads to it is gone
             place = target / path[len(self.root) + 1 :]
             file = names[path]
             if file is None:
                 place.mkdir(parents=True, exist_ok=True)
-            elif _parent(path) in names:
+            else:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(file.synced)
+
+    def differs_from_files(self):
+        """Return the names whose files are not what was written to them: what the log missed."""
+        wrong = []
+        for path in Path(self.root).rglob("*"):
+            if path.is_file() and not path.name.endswith("-shm"):
+                file = self.names.get(str(path))
+                if file is None or bytes(file.now) != path.read_bytes():
+                    wrong.append(str(path))
+        return wrong + [p for p, f in self.names.items() if f is not None and not Path(p).exists()]
 
 
 def _parent(path):

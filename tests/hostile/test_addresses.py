@@ -1,6 +1,7 @@
 """URLs that would lead into the own network, and names and archives that would lead elsewhere."""
 
 import io
+import itertools
 import os
 import socket
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from soravec import IndexOptions, Library, probe
 from soravec.errors import NotAllowed, SoravecError, VideoError
-from soravec.video import addresses
+from soravec.video import addresses, remote
 from tests.video.making import Look, make
 
 from .canaries import Listener, Opened
@@ -34,6 +35,16 @@ FORMS = (
 """Hosts of this machine, of private networks, or of nobody: none belongs to the internet."""
 
 
+@pytest.fixture(autouse=True)
+def no_proxy_of_this_machine(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    remote._opener.cache_clear()
+    yield
+    remote._opener.cache_clear()
+
+
 @pytest.fixture
 def listener():
     server = Listener()
@@ -47,19 +58,20 @@ def test_no_form_of_a_private_address_is_spoken_to(listener, figures, monkeypatc
     monkeypatch.setattr("soravec.video.remote.TIMEOUT_SECONDS", 3.0)
     connected = []
     monkeypatch.setattr(socket.socket, "connect", lambda self, place: connected.append(place))
-    for host in FORMS:
+    for scheme, host in itertools.product(("http", "https"), FORMS):
+        url = f"{scheme}://{host}:{port}/canary.mp4"
         try:
-            wrong = f"it was read: {probe(f'http://{host}:{port}/canary.mp4', allow_urls=True)}"
+            wrong = f"it was read: {probe(url, allow_urls=True)}"
         except NotAllowed as error:
             wrong = None if "private network" in str(error) else str(error)
         except VideoError as error:  # not even a name here
             wrong = None
             figures.note(f"not resolved: {type(error).__name__}")
-        figures.count((listener.asked or connected or wrong) and f"{host}: {wrong} {connected}")
+        figures.count((listener.asked or connected or wrong) and f"{url}: {wrong} {connected}")
         connected.clear()
         listener.asked.clear()
-    assert figures.cases >= 60
-    assert figures.facts.get("not resolved: UnreadableVideo", 0) < 12
+    assert figures.cases >= 120
+    assert figures.facts.get("not resolved: UnreadableVideo", 0) < 24
 
 
 @pytest.mark.hostile("SSRF: redirects, rebinding, proxies, passwords")
@@ -124,8 +136,6 @@ def test_no_way_round_leads_into_the_own_network(listener, figures, monkeypatch)
     monkeypatch.undo()
 
     monkeypatch.setenv("http_proxy", listener.url.rpartition("/")[0])
-    from soravec.video import remote
-
     remote._opener.cache_clear()
     listener.asked.clear()
     try:
@@ -154,7 +164,12 @@ def test_no_name_leads_out_of_its_place(tmp_path, figures):
     names = [
         *("../outside/canary.mp4", "a/../../outside/canary.mp4", f"{canary}", f"./{canary}"),
         *("..\\outside\\canary.mp4", "%2e%2e/outside/canary.mp4", "....//outside/canary.mp4"),
-        *("../outside/canary.mp4\0.mp4", "file:../outside/canary.mp4", "~/../outside/canary.mp4"),
+        *(
+            "/../outside/canary.mp4",
+            "../outside/canary.mp4\0.mp4",
+            "file:../outside/canary.mp4",
+            "~/../outside/canary.mp4",
+        ),
     ]
     for number, name in enumerate(names):
         for kind in (tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE):
@@ -189,7 +204,7 @@ def test_no_name_leads_out_of_its_place(tmp_path, figures):
     with Library(tmp_path / "x.library") as library:
         report = library.add(inside, options=IndexOptions(), progress=False)
         figures.count(f"{report}" if report.indexed else None)
-    assert figures.cases >= 49
+    assert figures.cases >= 50
     assert os.listdir(outside) == ["canary.mp4"]  # noqa: PTH208
 
 

@@ -91,6 +91,7 @@ def test_what_never_ends_is_ended(tmp_path, figures):
             try:
                 while True:
                     self.wfile.write(data)
+                    time.sleep(len(data) / 20e6)  # twenty megabytes a second
             except OSError:
                 return
 

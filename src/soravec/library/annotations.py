@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from soravec.errors import QueryError
+from soravec.library.catalogue import Catalogue
 from soravec.library.identity import VideoPath, absolute
 from soravec.video import is_url
 
@@ -27,6 +28,23 @@ class Annotation:
     start_seconds: float | None
     """None for the whole video."""
     end_seconds: float | None
+
+
+def annotations_by_key(catalogue: Catalogue, file: Path) -> list[tuple[int, Annotation]]:
+    """Return what a file says, each with the key of its video.
+
+    Raises:
+        QueryError: A row is wrong, or names a video that is not in the library.
+    """
+    annotations = read_annotations(file)
+    keys = dict(catalogue.rows("SELECT path, video_key FROM paths"))
+    unknown = sorted({str(a.path) for a in annotations} - set(keys))
+    if unknown:
+        raise QueryError(
+            f"{file}: {len(unknown)} paths are not in the library, such as {unknown[0]}."
+            " Index them first."
+        )
+    return [(keys[str(a.path)], a) for a in annotations]
 
 
 def read_annotations(file: Path) -> list[Annotation]:

@@ -62,6 +62,7 @@ class Words(NamedTuple):
     """As the file states it."""
 
 
+FORGETTING = "forgetting:"
 NUM_ATTEMPTS = 6
 """How often, over 6 s, the catalogue is written back before a reader is said to be in the way."""
 
@@ -401,8 +402,19 @@ class Catalogue:
         self._db.execute("UPDATE paths SET sidecars = ? WHERE path = ?", (sidecars, path))
 
     def forget(self, video_key: int) -> None:
-        """Remove a video and everything that hangs on it."""
+        """Remove a video and all that hangs on it; `forgetting` tells of it until the end."""
+        mark = f"{FORGETTING}{self.video_id(video_key)}"
         self._db.execute("DELETE FROM videos WHERE key = ?", (video_key,))
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, '')", (mark,))
+
+    def forgetting(self) -> list[str]:
+        """Return the identities of the videos that were removed here, and maybe not elsewhere."""
+        rows = self.rows("SELECT key FROM meta WHERE key GLOB ?", (f"{FORGETTING}*",))
+        return [key.removeprefix(FORGETTING) for (key,) in rows]
+
+    def forgot(self, video_id: str) -> None:
+        """Note that nothing is left of a video; not even its identity."""
+        self._db.execute("DELETE FROM meta WHERE key = ?", (f"{FORGETTING}{video_id}",))
 
     def compact(self) -> None:
         """Leave nothing of what was removed in the file, and make it smaller.

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -45,11 +46,13 @@ def sync_new(root: Path, known: set[str]) -> None:
     Raises:
         OSError: The disk fails.
     """
-    for folder, _, files in os.walk(root):
+    for folder, folders, files in os.walk(root):
         new = [name for name in files if f"{folder}/{name}" not in known]
         for name in new:
-            _sync(Path(folder) / name)
-        if new or folder not in known:
+            with suppress(FileNotFoundError):  # cleaned away since
+                _sync(Path(folder) / name)
+        inner = {f"{folder}/{name}" for name in folders}
+        if new or folder not in known or not inner <= known:
             sync_folder(Path(folder))
         known.update(f"{folder}/{name}" for name in new)
         known.add(folder)

@@ -218,6 +218,7 @@ class LanceStore:
         try:
             sync_new(self._place, self._durable)
             sync_folder(self._folder)
+            sync_folder(self._folder.parent)
         except OSError as error:
             raise LibraryError(
                 f"{self._place}: cannot be written ({error.strerror}). Nothing acknowledged is lost"

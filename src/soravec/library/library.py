@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from soravec.errors import LibraryBusy, LibraryError, ModelError, QueryError
-from soravec.library.annotations import read_annotations
+from soravec.library.annotations import annotations_by_key
 from soravec.library.catalogue import Catalogue, Space
 from soravec.library.durable import remove_folder
 from soravec.library.features import FeatureFiles
@@ -125,6 +125,7 @@ class Library:
         with self._writing(), ThreadPoolExecutor(max_workers=1) as aside:
             self._adopt(encoder)
             self.files.sweep()
+            self._finish_forgetting()
             self._keep_vectors(self.space().vectors_folder)
             # LanceDB takes a second to start: the workers start meanwhile.
             opening: Future[VectorStore] = aside.submit(self._store, self.space())
@@ -245,22 +246,12 @@ class Library:
         Raises:
             QueryError: A row is wrong, or names a video that is not in the library.
         """
-        annotations = read_annotations(Path(file))
-        keys = dict(self.catalogue.rows("SELECT path, video_key FROM paths"))
-        unknown = sorted({str(a.path) for a in annotations} - set(keys))
-        if unknown:
-            raise QueryError(
-                f"{file}: {len(unknown)} paths are not in the library, such as {unknown[0]}."
-                " Index them first."
-            )
+        annotations = annotations_by_key(self.catalogue, Path(file))
         with self._writing(), self.catalogue.transaction():
-            for a in annotations:
+            for key, a in annotations:
+                span = a.start_seconds, a.end_seconds
                 self.catalogue.put_text(
-                    keys[str(a.path)],
-                    a.kind,
-                    a.text,
-                    start_seconds=a.start_seconds,
-                    end_seconds=a.end_seconds,
+                    key, a.kind, a.text, start_seconds=span[0], end_seconds=span[1]
                 )
         return len(annotations)
 
@@ -318,6 +309,16 @@ class Library:
             self._keep_vectors(anew)
         return count
 
+    def _finish_forgetting(self) -> None:
+        """Remove what is left of videos that were forgotten, also by one who was killed at it."""
+        for video_id in (pending := self.catalogue.forgetting()):
+            if self.catalogue.video_key(video_id) is None:  # else it was indexed again since
+                self.files.forget(video_id)
+            with self.catalogue.transaction():
+                self.catalogue.forgot(video_id)
+        if pending:
+            self.catalogue.compact()
+
     def _keep_vectors(self, name: str) -> None:
         """Remove what was left of vectors that a repair had made, or was making."""
         for old in self.path.iterdir():
@@ -342,6 +343,9 @@ class Library:
         Raises:
             QueryError: It is not in the library.
         """
+        if self.catalogue.forgetting():
+            with self._writing():
+                self._finish_forgetting()
         rows = self.catalogue.rows(
             "SELECT DISTINCT v.key, v.video_id FROM videos v LEFT JOIN paths p"
             " ON p.video_key = v.key WHERE v.video_id = ? OR p.path = ?",
@@ -362,8 +366,7 @@ class Library:
                         self.catalogue.mark_indexed(space.space_id, [], store.version())
             with self.catalogue.transaction():
                 self.catalogue.forget(key)
-            self.files.forget(video_id)
-            self.catalogue.compact()
+            self._finish_forgetting()
         return str(video_id)
 
     def space(self) -> Space:
