@@ -311,7 +311,7 @@ def test_a_library_of_the_first_format_is_brought_up_to_date(films, tmp_path, in
 
 def test_a_format_of_the_future_is_refused(tmp_path):
     with Library(tmp_path / "l.library") as library:
-        library.catalogue.rows("UPDATE meta SET value = '3' WHERE key = 'format_version'")
+        library.catalogue.rows("UPDATE meta SET value = '4' WHERE key = 'format_version'")
     with pytest.raises(LibraryError, match="format version 4"):
         Library(tmp_path / "l.library")
 
