@@ -3,6 +3,7 @@
 python -m tests.hostile.driver LIBRARY VIDEOS ACKNOWLEDGED STEP...
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from soravec.library import lance, vectors
 
 def main():
     library, videos, acknowledged, *steps = sys.argv[1:]
+    if steps[0] == "forget-to-sync":  # to see that this would be seen
+        os.fsync = lambda descriptor: None
+        del steps[0]
     # Few videos do here what many do elsewhere: flush often, and build the approximate index.
     vectors.FLUSH_ROWS, vectors.FLUSH_SECONDS = 8, 0.5
     lance.ANN_MIN_ROWS = 300

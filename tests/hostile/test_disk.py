@@ -91,6 +91,23 @@ def test_what_was_acknowledged_survives_power_loss(tmp_path, shim, videos, whole
         shutil.rmtree(place)
 
 
+def test_without_syncing_something_would_be_lost(tmp_path, shim, videos, whole):
+    """Else the test above would pass of itself."""
+    root = tmp_path / "disk"
+    root.mkdir()
+    run(root, videos, ("forget-to-sync", STEPS[0]), built=shim, log=tmp_path / "log")
+    disk = Disk(str(root))
+    for op in read_log(tmp_path / "log"):
+        disk.apply(op)
+    lines = (root / "acknowledged.txt").read_text().splitlines()
+    assert len(lines) > 3
+    for strict in (True, False):
+        place = tmp_path / f"after-{strict}"
+        place.mkdir()
+        disk.write(place, strict=strict)
+        assert wrong_with_library(place / "lib", lines, videos, whole) is not None
+
+
 @pytest.mark.parametrize("fault", ["enospc", "eio", "erofs"])
 def test_a_disk_that_fails_loses_nothing(tmp_path, shim, videos, whole, fault, request, is_long):
     from .conftest import RESULTS, Figures, keep
