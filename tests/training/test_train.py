@@ -279,6 +279,7 @@ def test_a_head_alone_keeps_the_space(clips, cache, tmp_path):
 def test_views_are_augmented_once_and_kept(clips, cache, tmp_path):
     config = read_train_config(None, [*SETTINGS, "data.views=2"])
     prepared = prepare(read_manifest(clips), config, tmp_path, cache)
+    assert prepared.train
     for segment in prepared.train:
         plain, *views = segment.views
         assert len(views) == 2

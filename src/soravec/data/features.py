@@ -124,7 +124,7 @@ class FeatureCache:
             return view_job(path, view.seconds, augmentation, _view_seed(names[job], seed))
 
         failures: dict[int, Skipped] = {}
-        for done, (job, reply) in enumerate(self._run(missing, encode), 1):
+        for done, (job, reply) in enumerate(self._run(missing, encode, augments=True), 1):
             clip, view = features.clips[job[0]], features.views[job[0]][0]
             if isinstance(reply, tuple):
                 failures[job[0]] = Skipped(clip, *reply)
@@ -210,7 +210,7 @@ class FeatureCache:
             return (self._place(identity) or self._files).read(identity, feature_id)
 
     def _run(
-        self, jobs: Sequence[J], encode: Callable[[J], Message]
+        self, jobs: Sequence[J], encode: Callable[[J], Message], *, augments: bool = False
     ) -> Iterator[tuple[J, Message | tuple[str, str]]]:
         """Yield every job with its reply, or with kind and message of its failure."""
         if not jobs:
@@ -219,7 +219,8 @@ class FeatureCache:
         workers = max(1, min(self._num_workers or cores, len(jobs)))
         setup = setup_message(self._encoder, num_threads=max(1, cores // workers))
         outcomes = supervise(
-            Worker(WORKER, setup),
+            # PyTorch, which augments, wants a folder for temporary files.
+            Worker(WORKER, setup, limits=None) if augments else Worker(WORKER, setup),
             range(len(jobs)),
             encode=lambda number: encode(jobs[number]),
             deadline_seconds=default_deadline,
