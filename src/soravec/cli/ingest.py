@@ -35,7 +35,7 @@ FastDecodeOption = Annotated[
 ]
 TrustedOption = Annotated[
     bool,
-    typer.Option("--trusted", help="Files of your own: decode without limits and sandbox."),
+    typer.Option("--trusted", help="Files of your own: decode without the sandbox."),
 ]
 LimitOption = Annotated[
     list[str],

@@ -56,7 +56,7 @@ def embed_files(  # noqa: PLR0913  # one for each thing that reading leaves open
         fps: Frames per second of folders of frames; None for what they state, else 25.
         fast_decode: Leave out the decoder's smoothing over the edges of blocks.
         limits: What is refused.
-        trusted: Decode in children that may do whatever this process may (else: `soravec.sandbox`).
+        trusted: Decode in children that are not confined (`soravec.sandbox`).
     """
     shown = [shown_url(path) if is_url(path) else str(path) for path in map(str, paths)]
     cores = available_cores()

@@ -249,10 +249,8 @@ class Library:
         annotations = annotations_by_key(self.catalogue, Path(file))
         with self._writing(), self.catalogue.transaction():
             for key, a in annotations:
-                span = a.start_seconds, a.end_seconds
-                self.catalogue.put_text(
-                    key, a.kind, a.text, start_seconds=span[0], end_seconds=span[1]
-                )
+                start, end = a.start_seconds, a.end_seconds
+                self.catalogue.put_text(key, a.kind, a.text, start_seconds=start, end_seconds=end)
         return len(annotations)
 
     def failures(self) -> list[tuple[str, str, str]]:
