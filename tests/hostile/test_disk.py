@@ -144,6 +144,16 @@ def test_a_disk_that_fails_loses_nothing(tmp_path, shim, videos, whole, fault, r
     assert figures.facts.get("ended with a message")
 
 
+def test_a_process_that_acknowledges_too_early_is_seen_to_lose(tmp_path, shim, videos, whole):
+    """Else the test above would pass of itself."""
+    root = tmp_path / "disk"
+    root.mkdir()
+    done = run(root, videos, ("boast", STEPS[0]), built=shim, fault="enospc", after=20)
+    assert done.returncode != 0
+    lines = (root.parent / "acknowledged.txt").read_text().splitlines()
+    assert wrong_with_library(root / "lib", lines, videos, whole).startswith(("lost", "no library"))
+
+
 def test_the_library_of_the_driver_is_whole(tmp_path, shim, videos, whole):
     """Else the tests above would look for faults in what is faulty already."""
     root = tmp_path / "disk"

@@ -1,10 +1,13 @@
 """kill -9 of the whole tree of processes, at any instant of whatever changes a library."""
 
+import json
 import random
 import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
+from pathlib import Path
 
 import psutil
 import pytest
@@ -82,6 +85,19 @@ def test_kill_9_loses_doubles_and_tears_nothing(
     assert figures.facts.get("killed at: optimise and index"), figures.facts
 
 
+def test_a_process_that_acknowledges_too_early_is_seen_to_lose(tmp_path, videos, whole):
+    """Else the test above would pass of itself."""
+    acknowledged = tmp_path / "acknowledged.txt"
+    command = [sys.executable, "-m", "tests.hostile.driver", tmp_path / "lib", videos, acknowledged]
+    process = psutil.Popen([*command, "boast", *WORK["add"]], stderr=subprocess.DEVNULL)
+    while not acknowledged.exists() or "indexed" not in acknowledged.read_text():
+        time.sleep(0.01)
+        assert process.poll() is None
+    kill_tree(process)
+    lines = acknowledged.read_text().splitlines()
+    assert wrong_with_library(tmp_path / "lib", lines, videos, whole).startswith("lost: ")
+
+
 @pytest.mark.hostile("one writer, eight readers")
 def test_readers_see_whole_videos_only(tmp_path, videos, whole, figures, is_long):
     path = tmp_path / "lib"
@@ -89,11 +105,10 @@ def test_readers_see_whole_videos_only(tmp_path, videos, whole, figures, is_long
         library.add(videos / "0.mp4", progress=False)
     until = time.time() + (600 if is_long else 40)
     reader = (
-        "import sys, time\n"
-        "from tests.hostile.test_kills import read_on\n"
-        "read_on(sys.argv[1], sys.argv[2], float(sys.argv[3]))\n"
+        "import sys, time\nfrom tests.hostile.test_kills import read_on\nread_on(*sys.argv[1:])\n"
     )
-    command = [sys.executable, "-c", reader, path, videos, str(until)]
+    counts = json.dumps(Counter(video_id for video_id, _ in whole[0]))
+    command = [sys.executable, "-c", reader, path, videos, str(until), counts]
     readers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
     with Library(path) as library:
         while time.time() < until - 5:
@@ -108,35 +123,38 @@ def test_readers_see_whole_videos_only(tmp_path, videos, whole, figures, is_long
         lines = out.splitlines()
         assert one.returncode == 0, out
         assert lines[-1].startswith("looked "), lines
+        figures.note("libraries of different size, seen by a reader", int(lines[-1].split()[3]))
         for line in lines[:-1]:
             figures.count(line)
         for _ in range(int(lines[-1].split()[1])):
             figures.count()
     assert figures.cases >= 40
     assert figures.facts["rounds of the writer"] >= 1
+    assert figures.facts["libraries of different size, seen by a reader"] > 8, "none saw a change"
 
 
-def read_on(path, videos, until):
+def read_on(path, videos, until, counts):
     """Look at a library again and again, and print what is not consistent in itself."""
-    from pathlib import Path
-
-    looked = 0
+    until, counts = float(until), json.loads(counts)
+    looked, sizes = 0, set()
     while time.time() < until:
         with Library(path, create=False) as library:
             library._mend_if_free = lambda *_: None  # a reader that never writes
             for _ in range(20):
                 if time.time() > until:
                     break
-                torn = library.catalogue.rows(
-                    "SELECT e.video_key FROM embeddings e WHERE NOT EXISTS"
-                    " (SELECT 1 FROM segments s WHERE s.video_key = e.video_key)"
+                stored = library.catalogue.rows(
+                    "SELECT v.video_id, count(*) FROM embeddings e JOIN videos v"
+                    " ON v.key = e.video_key JOIN segments s ON s.video_key = v.key"
+                    " GROUP BY v.video_id"
                 )
-                hits = library.search(video=Path(videos) / "0.mp4", k=3)
-                if torn:
+                hits = library.search(video=Path(videos) / "0.mp4", k=30)
+                if torn := [one for one in stored if counts[one[0]] != one[1]]:
                     print(f"torn: {torn}", flush=True)  # noqa: T201
                 if not hits or hits[0].score < 0.99 or not hits[0].path.endswith("/0.mp4"):
                     print(f"not found: {hits[:1]}", flush=True)  # noqa: T201
                 if any(not hit.path or hit.end_seconds <= hit.start_seconds for hit in hits):
                     print(f"half a hit: {hits}", flush=True)  # noqa: T201
                 looked += 1
-    print(f"looked {looked}", flush=True)  # noqa: T201
+                sizes.add(len(stored))
+    print(f"looked {looked} sizes {len(sizes)}", flush=True)  # noqa: T201

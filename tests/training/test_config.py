@@ -82,6 +82,15 @@ def test_a_bad_setting_says_what(setting, reason):
         read_train_config(None, [setting])
 
 
+def test_aliases_that_name_one_another_are_not_written_out(tmp_path):
+    inner = ", ".join(f"&a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30))
+    path = tmp_path / "laughs.yaml"
+    path.write_text(f"data:\n  fps: [&a0 [x, x], {inner}]\n")
+    with pytest.raises(TrainingError, match="must be of type float") as caught:
+        read_train_config(path)
+    assert len(str(caught.value)) < 1000
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(TrainingError, match="cannot be read"):
         read_train_config(tmp_path / "none.yaml")

@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from reprlib import repr as shortened
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from soravec.errors import ModelError, TrainingError
 
 FORMAT_VERSION = 1
+MAX_SHOWN = 200
+"""Characters of a value that an error shows."""
 
 TemporalKind = Literal["mean", "statistics", "gru", "lstm", "transformer"]
 Pooling = Literal["last", "mean", "mean_max", "attention"]
@@ -220,7 +223,7 @@ def from_dict(
             values[key] = from_dict(hint_type, value, where=f"{where}: {key}", error=error)  # type: ignore[arg-type]
             continue
         if problem := _misfit(value, hint_type):
-            raise error(f"{where}: {key} is {value!r}, but {problem}")
+            raise error(f"{where}: {key} is {_shown(value)}, but {problem}")
         values[key] = _tuples(value)
     try:
         return kind(**values)
@@ -231,6 +234,12 @@ def from_dict(
 def _tuples(value: Any) -> Any:  # noqa: ANN401  # whatever JSON holds
     """Return a value with tuples in place of its lists."""
     return tuple(_tuples(one) for one in value) if isinstance(value, list) else value
+
+
+def _shown(value: object) -> str:
+    """Return a value for an error, not at length: aliases of YAML can name one another."""
+    text = shortened(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _misfit(value: object, wanted: Any) -> str:  # noqa: ANN401  # a type, as annotations hold it

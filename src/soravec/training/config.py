@@ -270,7 +270,7 @@ def with_settings(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
             place = place[group]
         try:
             place[key] = yaml.load(text, _Loader)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())
             raise TrainingError(f"--set {setting}: not YAML ({reason})") from error
         config = from_dict(TrainConfig, raw, where=f"--set {setting}", error=TrainingError)
