@@ -28,9 +28,10 @@ from recall import DIM, PER_VIDEO, clustered
 from speed import RESULTS, machine
 
 from soravec.library import lance
-from soravec.library.catalogue import Catalogue, SegmentRow, Space
+from soravec.library.catalogue import Catalogue
 from soravec.library.filters import Filter
 from soravec.library.identity import FileStamp
+from soravec.library.schema import SegmentRow, Space
 from soravec.library.search import VectorQuery, search_vectors
 from soravec.library.store import VectorRows
 from soravec.runtime.vectors import compose, normalise

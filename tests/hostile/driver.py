@@ -58,7 +58,7 @@ def many(store, num_rows, tell):
     from soravec.library.store import VectorRows
 
     rng = np.random.default_rng(0)
-    with store._writing():
+    with store._lock.held():
         space = store.space()
         index = store._store(space)
         while True:

@@ -148,7 +148,7 @@ def test_a_process_that_acknowledges_too_early_is_seen_to_lose(tmp_path, shim, v
     """Else the test above would pass of itself."""
     root = tmp_path / "disk"
     root.mkdir()
-    done = run(root, videos, ("boast", STEPS[0]), built=shim, fault="enospc", after=20)
+    done = run(root, videos, ("boast", STEPS[0]), built=shim, fault="enospc", after=120)
     assert done.returncode != 0
     lines = (root.parent / "acknowledged.txt").read_text().splitlines()
     assert wrong_with_library(root / "lib", lines, videos, whole).startswith(("lost", "no library"))

@@ -230,7 +230,7 @@ def test_queries_of_another_space_are_refused(made, videos, tmp_path):
 
 
 def test_two_writers_exclude_each_other_and_readers_go_on(made, videos):
-    with made._writing():
+    with made._lock.held():
         second = Library(made.path)
         with pytest.raises(LibraryBusy, match="another process is writing"):
             second.add(videos, progress=False)

@@ -8,7 +8,7 @@ import pytest
 from soravec import Filter, IndexOptions, Library
 from soravec.errors import LibraryError
 from soravec.library import indexer
-from soravec.library.catalogue import Words
+from soravec.library.schema import Words
 from soravec.library.words import find_words
 from tests.cli.test_cli import json_lines, soravec
 from tests.video.muxed import write_muxed

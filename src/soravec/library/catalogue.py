@@ -10,57 +10,27 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from soravec.errors import LibraryBusy, LibraryError
 from soravec.library.durable import sync_folder
 from soravec.library.features import info_from_json
 from soravec.library.identity import FileStamp
-from soravec.library.schema import FORMAT_VERSION, FROM_1_TO_2, MOVED_FORMAT, SCHEMA, statements
+from soravec.library.schema import (
+    ANSWERING,
+    FORMAT_VERSION,
+    FROM_1_TO_2,
+    MOVED_FORMAT,
+    SCHEMA,
+    SegmentRow,
+    Space,
+    Words,
+    statements,
+)
 from soravec.types import VideoInfo
 from soravec.video import is_url
-
-
-@dataclass(frozen=True, slots=True)
-class Space:
-    """A vector space that the library holds, and the model that makes its vectors."""
-
-    space_id: str
-    feature_id: str
-    model_name: str
-    model_path: str
-    appearance_dim: int
-    dim: int
-    motion_weight: float
-    vectors_version: int = 0
-    vectors_folder: str = "vectors"
-    """Where in the library its vectors lie."""
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentRow:
-    """A span of a video, as stored."""
-
-    video_key: int
-    ordinal: int
-    start_seconds: float
-    end_seconds: float
-    approximate: bool
-
-
-class Words(NamedTuple):
-    """Words of a video, as stored."""
-
-    text: str
-    """One line."""
-    start_seconds: float | None = None
-    """None for the whole video."""
-    end_seconds: float | None = None
-    language: str = ""
-    """As the file states it."""
-
 
 FORGETTING = "forgetting:"
 NUM_ATTEMPTS = 6
@@ -122,6 +92,18 @@ class Catalogue:
                 raise LibraryBusy("another process is writing to this library; wait") from error
             raise LibraryError(f"the catalogue cannot be written: {error}") from error
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all that is read inside be of one instant, whatever others write meanwhile."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN")  # the first reading sets the instant
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
+
     def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """Return the rows of a query as tuples."""
         try:
@@ -143,10 +125,16 @@ class Catalogue:
         return str(_only(self.rows("SELECT video_id FROM videos WHERE key = ?", (video_key,))))
 
     def put_video(self, video_id: str, info: VideoInfo, *, recorded: float) -> int:
-        """Store what is known of a video and return its key."""
+        """Store what is known of a video and return its key.
+
+        A key is never given again: readers may still hold vectors of the one that had it.
+        """
         self._db.execute(
-            "INSERT INTO videos(video_id, start_seconds, duration_seconds, recorded, info, added)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(video_id) DO UPDATE SET info = excluded.info,"
+            "INSERT INTO videos(key, video_id, start_seconds, duration_seconds, recorded, info,"
+            " added) VALUES (1 + max("
+            "coalesce((SELECT max(key) FROM videos), 0),"
+            " coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'last_key'), 0)),"
+            " ?, ?, ?, ?, ?, ?) ON CONFLICT(video_id) DO UPDATE SET info = excluded.info,"
             " start_seconds = excluded.start_seconds, duration_seconds = excluded.duration_seconds",
             (
                 video_id,
@@ -300,22 +288,24 @@ class Catalogue:
         self._db.execute("DELETE FROM embeddings WHERE video_key = ? AND space_id = ?", values)
         self._db.execute("DELETE FROM segments WHERE video_key = ? AND space_id = ?", values)
 
+    def num_segments(self, video_key: int, space_id: str) -> int:
+        """Return how many segments a video has in a space."""
+        sql = "SELECT count(*) FROM segments WHERE video_key = ? AND space_id = ?"
+        return int(_only(self.rows(sql, (video_key, space_id))))
+
     def segments_of(self, video_key: int, space_id: str) -> list[SegmentRow]:
-        """Return the segments of a video in order of time."""
-        sql = (
-            "SELECT ordinal, start_seconds, end_seconds, approximate FROM segments"
-            " WHERE video_key = ? AND space_id = ? ORDER BY ordinal"
-        )
+        """Return the segments of a video in order of time, if it may answer.
+
+        It may while it has a file, and once its vectors are in the index.
+        """
+        sql = f"{ANSWERING} ORDER BY s.ordinal"
         rows = self.rows(sql, (video_key, space_id))
         return [SegmentRow(video_key, o, start, end, bool(a)) for o, start, end, a in rows]
 
     def segment(self, video_key: int, ordinal: int, space_id: str) -> SegmentRow | None:
-        """Return one segment of a video, or None where there is none of that number."""
-        sql = (
-            "SELECT start_seconds, end_seconds, approximate FROM segments"
-            " WHERE video_key = ? AND space_id = ? AND ordinal = ?"
-        )
-        for start, end, approximate in self.rows(sql, (video_key, space_id, ordinal)):
+        """Return one segment of a video that may answer, or None where there is none such."""
+        sql = f"{ANSWERING} AND s.ordinal = ?"
+        for _, start, end, approximate in self.rows(sql, (video_key, space_id, ordinal)):
             return SegmentRow(video_key, ordinal, start, end, bool(approximate))
         return None
 
@@ -404,6 +394,11 @@ class Catalogue:
     def forget(self, video_key: int) -> None:
         """Remove a video and all that hangs on it; `forgetting` tells of it until the end."""
         mark = f"{FORGETTING}{self.video_id(video_key)}"
+        self._db.execute(
+            "INSERT OR REPLACE INTO meta SELECT 'last_key', max(v.key,"
+            " coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'last_key'), 0))"
+            " FROM (SELECT max(key) AS key FROM videos) v"
+        )
         self._db.execute("DELETE FROM videos WHERE key = ?", (video_key,))
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, '')", (mark,))
 

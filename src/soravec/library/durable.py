@@ -1,6 +1,7 @@
 """What has been written is on the disk: files and folders, synced."""
 
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,17 @@ def remove_folder(folder: Path) -> None:
     if folder.exists():
         folder.rename(old)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_others(parent: Path, names: re.Pattern[str], kept: str) -> None:
+    """Remove the folders of such names but one.
+
+    Raises:
+        OSError: One cannot be taken away.
+    """
+    for one in parent.iterdir():
+        if one.is_dir() and names.fullmatch(one.name) and one.name != kept:
+            remove_folder(one)
 
 
 def sync_new(root: Path, known: set[str]) -> None:

@@ -125,6 +125,15 @@ class LanceStore:
         except (OSError, RuntimeError, ValueError):
             return False
 
+    def checkout(self, version: int) -> None:
+        """Read the table as it was at a version, until `refresh`; it cannot be written meanwhile.
+
+        Raises:
+            LibraryError: That version is no longer there.
+        """
+        if version != self.version():
+            self._guard(self._table.checkout, version)
+
     def replace(self, rows: VectorRows) -> None:
         """Put the rows of some videos in the place of whatever the store holds of them."""
         self.remove([int(key) for key in np.unique(rows.video_keys)])

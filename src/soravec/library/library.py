@@ -2,26 +2,25 @@
 
 import logging
 import re
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from soravec.errors import LibraryBusy, LibraryError, ModelError, QueryError
 from soravec.library.annotations import annotations_by_key
-from soravec.library.catalogue import Catalogue, Space
-from soravec.library.durable import remove_folder
+from soravec.library.catalogue import Catalogue
+from soravec.library.durable import remove_others
 from soravec.library.features import FeatureFiles
 from soravec.library.filters import Filter
 from soravec.library.identity import absolute, find_videos, located
 from soravec.library.indexer import FileResult, Indexer, IndexOptions, IndexReport
 from soravec.library.lance import LanceStore
+from soravec.library.lock import WriterLock
 from soravec.library.progress import index_progress
+from soravec.library.schema import Space
 from soravec.library.search import (
     VectorQuery,
     search_vectors,
@@ -76,7 +75,7 @@ class Library:
         self.files = FeatureFiles(self.path / "features")
         self._encoder: Encoder | None = None
         self._stores: dict[tuple[str, str], LanceStore] = {}
-        self._lock_depth = 0
+        self._lock = WriterLock(self.path)
         self._only_looks = False
 
     def __enter__(self) -> "Library":
@@ -122,7 +121,7 @@ class Library:
         options = options or IndexOptions()
         videos = list(find_videos(roots, frame_folders=options.frame_folders))
         encoder = encoder or self.encoder()
-        with self._writing(), ThreadPoolExecutor(max_workers=1) as aside:
+        with self._lock.held(), ThreadPoolExecutor(max_workers=1) as aside:
             self._adopt(encoder)
             self.files.sweep()
             self._finish_forgetting()
@@ -207,7 +206,7 @@ class Library:
             )
             query = VectorQuery.of_embedding(embedding)
 
-        def ask(store: LanceStore) -> list[Hit]:
+        def ask(space: Space, store: LanceStore) -> list[Hit]:
             asked = query or segment_query(self.catalogue, store, space, str(like))
             return search_vectors(
                 self.catalogue, store, space, asked, k=k, where=where, motion_weight=motion_weight
@@ -215,13 +214,23 @@ class Library:
 
         return self._asked(space, ask)
 
-    def _asked(self, space: Space, ask: Callable[[LanceStore], list[Hit]]) -> list[Hit]:
-        """Ask the vectors of a space, anew where a writer took away what was being read."""
+    def _asked(self, space: Space, ask: Callable[[Space, LanceStore], list[Hit]]) -> list[Hit]:
+        """Ask the catalogue and the vectors as they were at one instant.
+
+        A writer may take away the vectors of that instant: then both are asked anew, and at last
+        the latest vectors, of which those count that the catalogue vouches for.
+        """
         for attempt in range(NUM_ATTEMPTS):
             try:
                 store = self._store(space)
                 self._mend_if_free(space, store)
-                return ask(store)
+                if self._lock.is_held:  # nobody else changes anything
+                    return ask(space, store)
+                with self.catalogue.snapshot():
+                    now = self._as_it_is(space)
+                    if attempt < NUM_ATTEMPTS - 1:
+                        store.checkout(now.vectors_version)
+                    return ask(now, store)
             except LibraryError as error:
                 if attempt == NUM_ATTEMPTS - 1:
                     raise
@@ -233,11 +242,12 @@ class Library:
 
     def _search_text(self, space: Space, text: str, *, k: int, where: Filter) -> list[Hit]:
         """Return what is called so by anyone: words of the videos, and tags of the model."""
-        hits = search_words(self.catalogue, space, text, k=k, where=where)
+        with self.catalogue.snapshot():
+            hits = search_words(self.catalogue, space, text, k=k, where=where)
         head = tag_head(space)
         if head is not None and classes_asked(head, text):
-            tags = partial(search_tags, self.catalogue, space=space, head=head, text=text)
-            hits += self._asked(space, lambda store: tags(store=store, k=k, where=where))
+            tags = partial(search_tags, self.catalogue, head=head, text=text, k=k, where=where)
+            hits += self._asked(space, lambda space, store: tags(space=space, store=store))
         return without_repeats(hits)[:k]
 
     def annotate(self, file: str | Path) -> int:
@@ -247,7 +257,7 @@ class Library:
             QueryError: A row is wrong, or names a video that is not in the library.
         """
         annotations = annotations_by_key(self.catalogue, Path(file))
-        with self._writing(), self.catalogue.transaction():
+        with self._lock.held(), self.catalogue.transaction():
             for key, a in annotations:
                 start, end = a.start_seconds, a.end_seconds
                 self.catalogue.put_text(key, a.kind, a.text, start_seconds=start, end_seconds=end)
@@ -287,7 +297,7 @@ class Library:
 
         A video whose features are damaged is taken out, and the next index run decodes it again.
         """
-        with self._writing():
+        with self._lock.held():
             for space in self.catalogue.spaces():
                 lost = self._lost_features(space)
                 with self.catalogue.transaction():
@@ -296,38 +306,49 @@ class Library:
             # Readers keep the old folder until this one is done; a name that was used before would
             # be remembered by LanceDB.
             anew = f"vectors.{uuid4().hex[:8]}"
-            count = 0
+            built = []
             for space in self.catalogue.spaces():
-                index = self._index(replace(space, vectors_folder=anew))
-                count += index.mend()
-                index.optimise()
+                store = LanceStore(self.path / anew, space.space_id, space.dim)
+                keys = self._index(space, store).build()
+                built.append((space.space_id, keys, store.version()))
             with self.catalogue.transaction():
                 self.catalogue.put_vectors_folder(anew)
+                for space_id, keys, version in built:
+                    self.catalogue.mark_indexed(space_id, keys, version)
             self._stores.clear()
             self._keep_vectors(anew)
-        return count
+        return sum(len(keys) for _, keys, _ in built)
 
     def _finish_forgetting(self) -> None:
         """Remove what is left of videos that were forgotten, also by one who was killed at it."""
-        for video_id in (pending := self.catalogue.forgetting()):
+        if not (pending := self.catalogue.forgetting()):
+            return
+        for space in self.catalogue.spaces():
+            self._compact(space, forget=True)
+        for video_id in pending:
             if self.catalogue.video_key(video_id) is None:  # else it was indexed again since
                 self.files.forget(video_id)
             with self.catalogue.transaction():
                 self.catalogue.forgot(video_id)
-        if pending:
-            self.catalogue.compact()
+        self.catalogue.compact()
+
+    def _compact(self, space: Space, *, forget: bool = False, removed: Sequence[int] = ()) -> None:
+        """Take videos out of the vectors, and compact these."""
+        store = self._store(space)
+        was_true = store.version() == space.vectors_version
+        store.remove(removed)
+        store.optimise(forget=forget)
+        store.sync()
+        if was_true and store.version() != space.vectors_version:
+            with self.catalogue.transaction():  # else the next run sees that something is amiss
+                self.catalogue.mark_indexed(space.space_id, [], store.version())
 
     def _keep_vectors(self, name: str) -> None:
         """Remove what was left of vectors that a repair had made, or was making."""
-        for old in self.path.iterdir():
-            if old.is_dir() and OURS.fullmatch(old.name) and old.name != name:
-                self._remove(old.name)
-
-    def _remove(self, folder: str) -> None:
         try:
-            remove_folder(self.path / folder)
+            remove_others(self.path, OURS, name)
         except OSError as error:
-            raise LibraryError(f"{self.path}/{folder}: cannot be removed ({error})") from error
+            raise LibraryError(f"{self.path}: old vectors cannot be removed ({error})") from error
 
     def forget(self, video: str | Path) -> str:
         """Remove a video for good: vectors, features, words. Its files are left alone.
@@ -342,7 +363,7 @@ class Library:
             QueryError: It is not in the library.
         """
         if self.catalogue.forgetting():
-            with self._writing():
+            with self._lock.held():
                 self._finish_forgetting()
         rows = self.catalogue.rows(
             "SELECT DISTINCT v.key, v.video_id FROM videos v LEFT JOIN paths p"
@@ -352,16 +373,9 @@ class Library:
         if not rows:
             raise QueryError(f"{video}: not in this library")
         ((key, video_id),) = rows
-        with self._writing():
+        with self._lock.held():
             for space in self.catalogue.spaces():
-                store = self._store(space)
-                was_true = store.version() == space.vectors_version
-                store.remove([key])
-                store.optimise(forget=True)
-                store.sync()
-                if was_true:  # else the next run sees that something is amiss
-                    with self.catalogue.transaction():
-                        self.catalogue.mark_indexed(space.space_id, [], store.version())
+                self._compact(space, removed=[key])
             with self.catalogue.transaction():
                 self.catalogue.forget(key)
             self._finish_forgetting()
@@ -419,16 +433,15 @@ class Library:
 
     def _store(self, space: Space) -> LanceStore:
         """Return the vectors of a space as they are now; what was read of an index is kept."""
-        place = space.vectors_folder, space.space_id
-        store = self._stores.get(place)
+        store = self._stores.get(space.place)
         if store is not None and store.refresh():
             return store
-        folder, is_writing = self.path / space.vectors_folder, self._lock_depth > 0
+        folder, is_writing = self.path / space.vectors_folder, self._lock.is_held
         try:
             store = LanceStore(folder, space.space_id, space.dim, create=is_writing)
         except LibraryError as error:
             store = self._store_anew(space, error)
-        self._stores[place] = store
+        self._stores[space.place] = store
         return store
 
     def _store_anew(self, space: Space, error: LibraryError) -> LanceStore:
@@ -438,12 +451,12 @@ class Library:
             LibraryError: It cannot be made, or another process is writing, maybe just that; or this
                 is `verify`, which changes nothing.
         """
-        was_writing = self._lock_depth > 0
+        was_writing = self._lock.is_held
         folder = self.path / space.vectors_folder
         if self._only_looks:
             raise error
         try:
-            with self._writing():
+            with self._lock.held():
                 if not was_writing and self.space() != space:  # somebody was faster
                     raise error
                 logger.warning("%s", error)
@@ -452,20 +465,32 @@ class Library:
         except LibraryBusy:
             raise error from None
 
-    def _index(self, space: Space) -> VectorIndex:
-        store = opened(self._store(space))
-        return VectorIndex(self.catalogue, self.files, store, self._encoder_of(space))
+    def _index(self, space: Space, store: LanceStore | None = None) -> VectorIndex:
+        opening = opened(store or self._store(space))
+        return VectorIndex(self.catalogue, self.files, opening, self._encoder_of(space))
 
     def _mend_if_free(self, space: Space, store: LanceStore) -> None:
         """Repair what a killed writer left behind, unless a writer is at it right now."""
         pending = self.catalogue.pending(space.space_id)
-        if store.version() == space.vectors_version and not pending:
+        if store.version() == self._as_it_is(space).vectors_version and not pending:
             return
         try:
-            with self._writing():
-                VectorIndex(self.catalogue, self.files, opened(store), self.encoder()).mend()
+            with self._lock.held():
+                store.refresh()  # somebody may have written since
+                self._index(space, store).check_when_open()
         except LibraryBusy:
             return
+
+    def _as_it_is(self, space: Space) -> Space:
+        """Return a space as the catalogue knows it now.
+
+        Raises:
+            LibraryError: Its vectors were put elsewhere meanwhile.
+        """
+        for one in self.catalogue.spaces():
+            if one.place == space.place:
+                return one
+        raise LibraryError(f"{self.path}: the vectors were made anew while they were searched")
 
     def _lost_features(self, space: Space) -> dict[int, str]:
         """Return the identities, by key, of the videos whose features are missing or damaged."""
@@ -473,25 +498,3 @@ class Library:
         keys = [key for (key,) in self.catalogue.rows(sql, (space.space_id,))]
         ids = {key: self.catalogue.video_id(key) for key in keys}
         return {k: name for k, name in ids.items() if self.files.is_lost(name, space.feature_id)}
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Hold the only right to write. SQLite's lock ends with the process, however it ends."""
-        if self._lock_depth:
-            yield
-            return
-        lock = sqlite3.connect(self.path / "writer.lock", isolation_level=None, timeout=0)
-        try:
-            try:
-                lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error):
-                    raise LibraryError(f"{self.path}: cannot be written ({error})") from error
-                raise LibraryBusy(
-                    f"{self.path}: another process is writing to this library. Wait for it."
-                ) from error
-            self._lock_depth = 1
-            yield
-        finally:
-            self._lock_depth = 0
-            lock.close()

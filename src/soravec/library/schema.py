@@ -1,13 +1,68 @@
-"""The tables of `catalogue.db`, and how those of an older format become them."""
+"""The tables of `catalogue.db`, rows of them, and how those of an older format become them."""
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 FORMAT_VERSION = 2
 """1 knew nothing of subtitles; such a library is brought up to date when it is opened."""
 
 MOVED_FORMAT = "3"
 """The same, where a repair has moved the vectors: who knows only `vectors/` must not read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A vector space that the library holds, and the model that makes its vectors."""
+
+    space_id: str
+    feature_id: str
+    model_name: str
+    model_path: str
+    appearance_dim: int
+    dim: int
+    motion_weight: float
+    vectors_version: int = 0
+    vectors_folder: str = "vectors"
+    """Where in the library its vectors lie."""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where its vectors lie: the folder and the name."""
+        return self.vectors_folder, self.space_id
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """A span of a video, as stored."""
+
+    video_key: int
+    ordinal: int
+    start_seconds: float
+    end_seconds: float
+    approximate: bool
+
+
+class Words(NamedTuple):
+    """Words of a video, as stored."""
+
+    text: str
+    """One line."""
+    start_seconds: float | None = None
+    """None for the whole video."""
+    end_seconds: float | None = None
+    language: str = ""
+    """As the file states it."""
+
+
+ANSWERING = """
+SELECT s.ordinal, s.start_seconds, s.end_seconds, s.approximate FROM segments s
+JOIN embeddings e ON e.video_key = s.video_key AND e.space_id = s.space_id
+WHERE s.video_key = ? AND s.space_id = ? AND e.indexed = 1
+AND EXISTS (SELECT 1 FROM paths p WHERE p.video_key = s.video_key)
+"""
+"""The segments of a video that may answer: it has a file, and its vectors are in the index."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soravec.errors import QueryError, SpaceMismatch
-from soravec.library.catalogue import Catalogue, SegmentRow, Space
+from soravec.library.catalogue import Catalogue
 from soravec.library.filters import Filter, allowed_by, allowed_videos
 from soravec.library.moments import OVERLAP_SHARE, Match, Moment, find_moments
+from soravec.library.schema import SegmentRow, Space
 from soravec.library.store import Allowed, VectorRows, VectorStore
 from soravec.library.words import find_words
 from soravec.runtime.vectors import likeness, split

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from soravec.library.catalogue import Catalogue, Space
+from soravec.library.catalogue import Catalogue
+from soravec.library.schema import Space
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ and every stored segment can answer, whatever was known when it was indexed.
 import numpy as np
 
 from soravec.errors import ModelError
-from soravec.library.catalogue import Catalogue, Space
+from soravec.library.catalogue import Catalogue
 from soravec.library.filters import Filter, allowed_by
+from soravec.library.schema import Space
 from soravec.library.store import VectorStore
 from soravec.library.words import terms_of
 from soravec.runtime.folder import find_model

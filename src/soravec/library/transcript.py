@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from soravec.library.catalogue import Catalogue, Words
+from soravec.library.catalogue import Catalogue
 from soravec.library.features import FeatureFiles
+from soravec.library.schema import Words
 from soravec.library.words import one_line
 from soravec.types import VideoInfo
 from soravec.video.container import CONTAINERS

@@ -12,8 +12,9 @@ from concurrent.futures import Future
 import numpy as np
 
 from soravec.errors import LibraryError
-from soravec.library.catalogue import Catalogue, SegmentRow
+from soravec.library.catalogue import Catalogue
 from soravec.library.features import FeatureFiles
+from soravec.library.schema import SegmentRow
 from soravec.library.store import VectorRows, VectorStore
 from soravec.runtime.encoder import Encoder
 from soravec.types import Embedding
@@ -58,16 +59,13 @@ class VectorIndex:
 
     def put(self, key: int, embedding: Embedding) -> None:
         """Record the segments of a video; inside a transaction of the catalogue."""
-        segments = [
-            SegmentRow(key, ordinal, s.start_seconds, s.end_seconds, s.approximate)
-            for ordinal, s in enumerate(embedding.segments)
-        ]
+        segments = _segments(key, embedding)
         self._catalogue.put_embedding(self._space_id, embedding.recipe, segments)
         self._pending[key] = _rows(key, embedding)
 
     def num_segments(self, key: int) -> int:
         """Return how many segments a video has."""
-        return len(self._catalogue.segments_of(key, self._space_id))
+        return self._catalogue.num_segments(key, self._space_id)
 
     def flush_when_due(self) -> None:
         """Flush when enough has gathered."""
@@ -80,14 +78,7 @@ class VectorIndex:
         """Bring everything that was put into the index, and what was missing from before."""
         self._check()
         if self._pending:
-            parts = list(self._pending.values())
-            self._store.replace(
-                VectorRows(
-                    np.concatenate([p.video_keys for p in parts]),
-                    np.concatenate([p.ordinals for p in parts]),
-                    np.concatenate([p.vectors for p in parts]),
-                )
-            )
+            self._store.replace(_joined(list(self._pending.values())))
             self._mark(self._pending)
             self._pending = {}
             self._changed = True
@@ -177,6 +168,36 @@ class VectorIndex:
         self._is_checked = True
         return len(extra) + len(wrong)
 
+    def build(self) -> list[int]:
+        """Fill an empty index with the vectors of every video that has a file; return their keys.
+
+        The catalogue knows nothing of it, and goes on with the index that it has.
+
+        Raises:
+            LibraryError: The features of a video are missing or damaged.
+        """
+        keys: list[int] = []
+        batch: list[VectorRows] = []
+        for key, count in sorted(self._expected().items()):
+            video_id = self._catalogue.video_id(key)
+            features = self._files.read(video_id, self._encoder.feature_id)
+            embedding = self._encoder.embed_features(features)
+            if len(embedding.segments) != count:  # the catalogue is wrong
+                with self._catalogue.transaction():
+                    self._catalogue.put_embedding(
+                        self._space_id, embedding.recipe, _segments(key, embedding)
+                    )
+            keys.append(key)
+            batch.append(_rows(key, embedding))
+            if sum(map(len, batch)) >= FLUSH_ROWS:
+                self._store.replace(_joined(batch))
+                batch = []
+        if batch:
+            self._store.replace(_joined(batch))
+        self._store.optimise()
+        self._store.sync()
+        return keys
+
     def optimise(self) -> None:
         """Compact the store, and index it where that pays, if it was changed."""
         if self._changed:
@@ -196,6 +217,21 @@ class VectorIndex:
             " AND video_key IN (SELECT video_key FROM paths) GROUP BY video_key"
         )
         return dict(self._catalogue.rows(sql, (self._space_id,)))
+
+
+def _segments(key: int, embedding: Embedding) -> list[SegmentRow]:
+    return [
+        SegmentRow(key, ordinal, s.start_seconds, s.end_seconds, s.approximate)
+        for ordinal, s in enumerate(embedding.segments)
+    ]
+
+
+def _joined(parts: Sequence[VectorRows]) -> VectorRows:
+    return VectorRows(
+        np.concatenate([p.video_keys for p in parts]),
+        np.concatenate([p.ordinals for p in parts]),
+        np.concatenate([p.vectors for p in parts]),
+    )
 
 
 def _rows(key: int, embedding: Embedding) -> VectorRows:
