@@ -233,3 +233,28 @@ def test_the_core_commands_need_no_torch(videos, tmp_path):
     code = code.replace("'index'", "'models', 'build', '--cnn', 'timm/resnet18', '-o'", 1)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode != 0
+
+
+def test_every_command_that_reads_video_can_be_limited(videos, library, tmp_path):
+    file, out = videos / "a.mp4", tmp_path / "out.mp4"
+    frames = tmp_path / "frames"
+    soravec("frames", file, "-o", frames, "--rate", "1")
+    for arguments in (
+        ["probe", file],
+        ["embed", file],
+        ["index", file, "--library", tmp_path / "x.library"],
+        ["search", "--video", file, "--library", library],
+        ["search", "--image", next(frames.glob("*.jpg")), "--library", library],
+        ["classify", file, "--model", "sora-mini"],
+        ["cut", file, "-o", out],
+        ["concat", file, file, "-o", out],
+        ["frames", file, "-o", tmp_path / "more", "--rate", "1"],
+        ["frames-to-video", frames, "-o", out],
+    ):
+        said = soravec(*arguments, "--limit", "pixels=100", code=1).stderr
+        assert "the limit is 100" in said, (arguments, said)
+        assert "--limit pixels=NUMBER" in said, (arguments, said)
+        assert not out.exists()
+        soravec(*arguments, "--limit", "pixels=1e9", "--limit", "fps=30")
+        out.unlink(missing_ok=True)
+    assert "no limit 'size'" in soravec("probe", file, "--limit", "size=1", code=1).stderr

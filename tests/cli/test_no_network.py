@@ -80,6 +80,7 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
         ["frames-to-video", tmp_path / "frames", "-o", tmp_path / "again.mp4"],
         ["models", "list"],
         ["models", "show", "sora-mini"],
+        ["demo"],
         ["library", "info", "--library", library],
         ["library", "failures", "--library", library],
         ["library", "verify", "--library", library],
@@ -88,3 +89,24 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
     ):
         done = without_network("-m", "soravec", *arguments)
         assert done.returncode == 0, (arguments, done.returncode, done.stderr)
+
+
+def test_learning_opens_no_socket(without_network, tmp_path):
+    pytest.importorskip("torch")
+    for label, scene in (("a", 0), ("b", 4)):
+        for number in range(4):
+            write_scenes(tmp_path / "clips" / label / f"{number}.mp4", [(scene, 1.0)], seed=number)
+    run, again, cnn = tmp_path / "run", tmp_path / "again", tmp_path / "cnn"
+    settings = ("loop.epochs=1", "data.views=1", "data.duplicates=ignore")
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    cache = ("--cache", tmp_path / "features")
+    for arguments in (
+        ["train", tmp_path / "clips", "-o", run, *chosen, *cache, "--no-robustness"],
+        ["evaluate", run / "model", tmp_path / "clips", "-o", again, *cache, "--no-robustness"],
+        ["classify", tmp_path / "clips" / "a" / "0.mp4", "--model", run / "model"],
+        ["models", "build", "--cnn", "timm/mobilenetv3_small_050", "--random", "-o", cnn],
+    ):
+        done = without_network("-m", "soravec", *arguments)
+        assert done.returncode == 0, (arguments, done.returncode, done.stderr)
+    done = without_network("-m", "soravec", "models", "quantize", cnn, "-o", tmp_path / "int8")
+    assert done.returncode in (0, 1), done.returncode  # random weights may not bear eight bits

@@ -13,7 +13,7 @@ import soravec
 from soravec.data.features import FeatureCache
 from soravec.data.manifest import read_manifest
 from soravec.data.orders import write_orders
-from soravec.errors import ManifestError, ModelError, TrainingError
+from soravec.errors import ManifestError, ModelError, QueryError, TrainingError
 from soravec.models.build import build_model
 from soravec.models.export import load_encoder
 from soravec.runtime.heads import head_names
@@ -293,6 +293,17 @@ def test_views_are_augmented_once_and_kept(clips, cache, tmp_path):
     )  # fmt: skip
     assert asked == [1]
     np.testing.assert_array_equal(again.train[0].views[2], prepared.train[0].views[2])
+
+
+def test_what_is_too_large_is_left_out_unless_it_is_allowed(clips, small_model, tmp_path):
+    settings = [f"model={small_model}", "data.limits.pixels=100"]
+    with pytest.raises(TrainingError, match="none of its clips can be read.*the limit is 100"):
+        prepare(
+            read_manifest(clips), read_train_config(None, settings), tmp_path / "a",
+            Places(tmp_path / "cache"),
+        )  # fmt: skip
+    with pytest.raises(QueryError, match="limit pixels is 0: give a number above 0"):
+        read_train_config(None, ["data.limits.pixels=0"])
 
 
 @pytest.mark.parametrize("in_library", [False, True])

@@ -13,8 +13,8 @@ import av
 import numpy as np
 import pytest
 
-from soravec.errors import MissingVideo, NotAllowed, QueryError, UnreadableVideo
-from soravec.video import AtRate, AtSeconds, EveryFrame, Uniform, VideoReader, probe
+from soravec.errors import MissingVideo, NotAllowed, QueryError, TooLarge, UnreadableVideo
+from soravec.video import AtRate, AtSeconds, EveryFrame, Limits, Uniform, VideoReader, probe
 from tests.conftest import FPS, number_of, numbered_image
 
 KINDS = pytest.mark.parametrize(
@@ -323,6 +323,36 @@ def test_a_picture_is_a_video_of_one_frame(tmp_path, suffix, codec, pixel_format
         with VideoReader(source) as reader:
             list(reader.read(EveryFrame()))
             assert reader.shots.bounds.tolist() == [[0.0, 0.04]]
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(seconds=3.4), "longer than 3 seconds"),
+        (Limits(packets=7), "more than 7 packets"),
+        (Limits(pixels=160 * 96 - 1), "pixels, the limit is"),
+    ],
+)
+def test_stills_are_limited_as_videos_are(tmp_path, frame_folder, limits, reason):
+    path = tmp_path / "moving.webp"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libwebp_anim", rate=2)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
+        for number in range(8):
+            frame = av.VideoFrame.from_ndarray(numbered_image(number), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    for source, fps in ((path, None), (frame_folder, 3.0)):
+        with VideoReader(source, fps=fps) as reader:
+            assert len(list(reader.read(EveryFrame(), batch_size=1))) >= 8
+        with pytest.raises(TooLarge, match=reason):
+            VideoReader(source, fps=fps, limits=limits)
+
+
+def test_stills_of_too_high_a_rate_are_refused(frame_folder, monkeypatch):
+    monkeypatch.setattr("soravec.video.limits.BURST_PICTURES", 2)
+    with pytest.raises(TooLarge, match="over 1000 per second"):
+        VideoReader(frame_folder, fps=1e6)
 
 
 @pytest.mark.parametrize("lossless", ["0", "1"])

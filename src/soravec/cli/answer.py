@@ -12,6 +12,7 @@ from soravec.cli.app import (
     AllowUrlsOption,
     JsonOption,
     LibraryOption,
+    LimitOption,
     app,
     clock,
     print_json,
@@ -57,6 +58,7 @@ def search(
     ] = None,
     allow_urls: AllowUrlsOption = False,
     allow_private_urls: AllowPrivateUrlsOption = False,
+    limit: LimitOption = [],  # noqa: B006  # Typer's way
     as_json: JsonOption = False,
 ) -> None:
     """Find moments by words, by a video or a span of it, by a picture, or by a stored segment."""
@@ -66,6 +68,7 @@ def search(
         raise typer.BadParameter("--start and --end belong to --video")
     from soravec.library.filters import Filter
     from soravec.library.library import Library
+    from soravec.video import limits_from
 
     where = Filter(path, label, min_seconds, max_seconds, after, before)
     with Library(library, create=False) as store:
@@ -80,6 +83,7 @@ def search(
             where=where,
             motion_weight=motion_weight,
             allow_urls=urls_allowed(allow_urls, allow_private_urls),
+            limits=limits_from(limit),
         )
     for hit in hits:
         if as_json:

@@ -51,6 +51,19 @@ AllowPrivateUrlsOption = Annotated[
     bool,
     typer.Option("--allow-private-urls", help="Open URLs of this machine and its network too."),
 ]
+TrustedOption = Annotated[
+    bool,
+    typer.Option("--trusted", help="Files of your own: decode without the sandbox."),
+]
+LimitOption = Annotated[
+    list[str],
+    typer.Option(
+        "--limit",
+        metavar="NAME=NUMBER",
+        help="Raise or lower a limit: pixels, fps, seconds, streams, packets.",
+        show_default=False,
+    ),
+]
 FpsOption = Annotated[
     float | None,
     typer.Option(

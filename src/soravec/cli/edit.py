@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from soravec.cli.app import FpsOption, JsonOption, app, clock, print_json, say
+from soravec.cli.app import FpsOption, JsonOption, LimitOption, app, clock, print_json, say
 
 if TYPE_CHECKING:
     from soravec.video.editing.edit import EditResult
@@ -39,10 +39,12 @@ def cut(
     size: SizeOption = None,
     rate: RateOption = None,
     force: ForceOption = False,
+    limit: LimitOption = [],  # noqa: B006  # Typer's way
     as_json: JsonOption = False,
 ) -> None:
     """Write a span of a video, exact to the frame; what can be copied is copied."""
     from soravec.video import cut as cut_video
+    from soravec.video import limits_from
 
     result = cut_video(
         video,
@@ -52,6 +54,7 @@ def cut(
         size=size_of(size),
         fps=rate,
         overwrite=force,
+        limits=limits_from(limit),
     )
     _tell(result, as_json=as_json)
 
@@ -65,13 +68,16 @@ def concat(
     size: SizeOption = None,
     rate: RateOption = None,
     force: ForceOption = False,
+    limit: LimitOption = [],  # noqa: B006  # Typer's way
     as_json: JsonOption = False,
 ) -> None:
     """Write videos one after the other; those that are unlike the first are made like it."""
     from soravec.video import concat as join_videos
+    from soravec.video import limits_from
 
     spans = [_span(video) for video in videos]
-    result = join_videos(spans, out, size=size_of(size), fps=rate, overwrite=force)
+    limits = limits_from(limit)
+    result = join_videos(spans, out, size=size_of(size), fps=rate, overwrite=force, limits=limits)
     _tell(result, as_json=as_json)
 
 
@@ -90,10 +96,11 @@ def frames(
     end: TimeOption = None,
     picture_format: Annotated[str, typer.Option("--format", help="jpg or png.")] = "jpg",
     force: ForceOption = False,
+    limit: LimitOption = [],  # noqa: B006  # Typer's way
     as_json: JsonOption = False,
 ) -> None:
     """Write the frames of a video as numbered pictures, and their seconds in frames.csv."""
-    from soravec.video import write_frames
+    from soravec.video import limits_from, write_frames
 
     if picture_format not in ("jpg", "png"):
         raise typer.BadParameter(f"--format is '{picture_format}', not jpg or png")
@@ -106,6 +113,7 @@ def frames(
         end_seconds=seconds_of(end, "--end"),
         picture_format="png" if picture_format == "png" else "jpg",
         overwrite=force,
+        limits=limits_from(limit),
     )
     if as_json:
         print_json(asdict(result))
@@ -122,12 +130,16 @@ def frames_to_video(
     fps: FpsOption = None,
     size: SizeOption = None,
     force: ForceOption = False,
+    limit: LimitOption = [],  # noqa: B006  # Typer's way
     as_json: JsonOption = False,
 ) -> None:
     """Write a folder of pictures as a video, in the order of the numbers in their names."""
     from soravec.video import frames_to_video as write_video
+    from soravec.video import limits_from
 
-    _tell(write_video(folder, out, fps=fps, size=size_of(size), overwrite=force), as_json=as_json)
+    limits = limits_from(limit)
+    result = write_video(folder, out, fps=fps, size=size_of(size), overwrite=force, limits=limits)
+    _tell(result, as_json=as_json)
 
 
 def seconds_of(text: str | None, option: str) -> float | None:

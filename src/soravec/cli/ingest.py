@@ -13,9 +13,11 @@ from soravec.cli.app import (
     FpsOption,
     JsonOption,
     LibraryOption,
+    LimitOption,
     MetadataOption,
     PrecisionOption,
     StrictOption,
+    TrustedOption,
     app,
     fail,
     print_error_json,
@@ -32,19 +34,6 @@ SamplingOption = Annotated[
 FastDecodeOption = Annotated[
     bool,
     typer.Option("--fast-decode", help="Decode less smoothly: faster, nearly the same vectors."),
-]
-TrustedOption = Annotated[
-    bool,
-    typer.Option("--trusted", help="Files of your own: decode without the sandbox."),
-]
-LimitOption = Annotated[
-    list[str],
-    typer.Option(
-        "--limit",
-        metavar="NAME=NUMBER",
-        help="Raise or lower a limit: pixels, fps, seconds, streams, packets.",
-        show_default=False,
-    ),
 ]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Processes.", show_default="one per core")

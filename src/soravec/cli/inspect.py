@@ -10,6 +10,7 @@ from soravec.cli.app import (
     AllowUrlsOption,
     FpsOption,
     JsonOption,
+    LimitOption,
     MetadataOption,
     StrictOption,
     app,
@@ -55,6 +56,7 @@ def probe(
     fps: FpsOption = None,
     allow_urls: AllowUrlsOption = False,
     allow_private_urls: AllowPrivateUrlsOption = False,
+    limit: LimitOption = [],  # noqa: B006  # Typer's way
     metadata: MetadataOption = True,
     as_json: JsonOption = False,
     strict: StrictOption = False,
@@ -63,12 +65,12 @@ def probe(
     from dataclasses import asdict
 
     from soravec.errors import SoravecError
-    from soravec.video import is_url
+    from soravec.video import is_url, limits_from
     from soravec.video import probe as probe_file
     from soravec.video.metadata import without_metadata
     from soravec.video.remote import shown_url
 
-    failed = 0
+    failed, limits = 0, limits_from(limit)
     for file in files:
         try:
             is_folder = Path(file).is_dir()
@@ -76,6 +78,7 @@ def probe(
                 file,
                 allow_urls=urls_allowed(allow_urls, allow_private_urls),
                 fps=fps if is_folder else None,
+                limits=limits,
             )
             info = info if metadata else without_metadata(info)
         except SoravecError as error:

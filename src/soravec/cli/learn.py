@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from soravec.cli.app import (
+    AllowPrivateUrlsOption,
+    AllowUrlsOption,
     EngineOption,
     FpsOption,
     JsonOption,
+    LimitOption,
     PrecisionOption,
     StrictOption,
+    TrustedOption,
     app,
     clock,
     extra_train,
@@ -18,6 +22,7 @@ from soravec.cli.app import (
     print_error_json,
     print_json,
     say,
+    urls_allowed,
 )
 from soravec.cli.ingest import FrameFoldersOption, SourcesArgument, WorkersOption, named_videos
 
@@ -164,6 +169,10 @@ def classify(
     workers: WorkersOption = None,
     frame_folders: FrameFoldersOption = False,
     fps: FpsOption = None,
+    allow_urls: AllowUrlsOption = False,
+    allow_private_urls: AllowPrivateUrlsOption = False,
+    limit: LimitOption = [],  # noqa: B006  # Typer's way
+    trusted: TrustedOption = False,
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
     as_json: JsonOption = False,
@@ -172,13 +181,24 @@ def classify(
     """Say what videos are, by a model that `train` made: labels with probabilities."""
     from soravec.runtime.encoder import load
     from soravec.tasks.classify import classify_files
+    from soravec.video import limits_from
 
     if per not in ("video", "segment"):
         raise typer.BadParameter(f"--per is '{per}', not video or segment")
     encoder = load(model, engine=engine, precision=precision)  # type: ignore[arg-type]
     paths = named_videos(files, frame_folders=frame_folders)
     done = failed = 0
-    for result in classify_files(paths, encoder, head=head, num_workers=workers, fps=fps):
+    results = classify_files(
+        paths,
+        encoder,
+        head=head,
+        num_workers=workers,
+        fps=fps,
+        allow_urls=urls_allowed(allow_urls, allow_private_urls),
+        limits=limits_from(limit),
+        trusted=trusted,
+    )
+    for result in results:
         if result.classification is not None:
             done += 1
             _show(result.classification, k, per=per, as_json=as_json)

@@ -20,12 +20,13 @@ from soravec.data.worker import plain_job, setup_message, view_job
 from soravec.errors import LibraryError, VideoError, WorkerError
 from soravec.library.features import FeatureFiles, unpack
 from soravec.library.identity import video_identity
-from soravec.library.indexer import default_deadline
+from soravec.library.worker import default_deadline
 from soravec.process import Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.frames import frames_of_segment
 from soravec.types import FrameFeatures, Shots
+from soravec.video import LIMITS, Limits
 
 WORKER = "soravec.data.worker"
 
@@ -68,6 +69,7 @@ class FeatureCache:
         encoder: The model, at the rate that is wanted.
         library: A library whose own features are used where they fit; None for none.
         num_workers: Processes that decode; None for one per core.
+        limits: What is refused.
     """
 
     def __init__(
@@ -77,7 +79,9 @@ class FeatureCache:
         *,
         library: Path | None = None,
         num_workers: int | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
+        self._limits = limits
         self._encoder = encoder
         rate = f"{encoder.config.sampling.fps:g}fps"
         self._files = FeatureFiles(folder / rate)
@@ -217,10 +221,12 @@ class FeatureCache:
             return
         cores = available_cores()
         workers = max(1, min(self._num_workers or cores, len(jobs)))
-        setup = setup_message(self._encoder, num_threads=max(1, cores // workers))
+        num_threads = max(1, cores // workers)
+        setup = setup_message(
+            self._encoder, num_threads=num_threads, augments=augments, limits=self._limits
+        )
         outcomes = supervise(
-            # PyTorch, which augments, wants a folder for temporary files.
-            Worker(WORKER, setup, limits=None) if augments else Worker(WORKER, setup),
+            Worker(WORKER, setup),
             range(len(jobs)),
             encode=lambda number: encode(jobs[number]),
             deadline_seconds=default_deadline,

@@ -16,14 +16,16 @@ from soravec.runtime.config import from_dict
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.folder import find_model
 from soravec.types import Frames, VideoInfo
-from soravec.video import AtSeconds, VideoReader
+from soravec.video import LIMITS, AtSeconds, Limits, VideoReader
 
 CHUNK_FRAMES = 256
 """Frames that are augmented at once: the most that are held in memory."""
 
 
-def setup_message(encoder: Encoder, *, num_threads: int) -> Message:
-    """Return the first message to a worker."""
+def setup_message(
+    encoder: Encoder, *, num_threads: int, augments: bool = False, limits: Limits = LIMITS
+) -> Message:
+    """Return the first message to a worker; `augments` where views will be asked for."""
     return Message(
         {
             "model": str(encoder.folder.path),
@@ -31,6 +33,8 @@ def setup_message(encoder: Encoder, *, num_threads: int) -> Message:
             "precision": encoder.precision,
             "num_threads": num_threads,
             "sampling": asdict(encoder.config.sampling),
+            "augments": augments,
+            "limits": asdict(limits),
         }
     )
 
@@ -62,12 +66,16 @@ def open_session(setup: Message) -> Callable[[Message, Parent], Message]:
     ).sampled(**header["sampling"])
 
     encoder.open()  # an engine may need what the child gives up before its first job
+    if header["augments"]:
+        import torchvision.transforms.v2  # noqa: F401  # PyTorch makes a temporary file
+
+    limits = Limits(**header["limits"])
 
     def work(job: Message, parent: Parent) -> Message:
         try:
             if "augmentation" in job.header:
-                return _read_view(encoder, job)
-            return _read_plain(encoder, job.header["path"], parent)
+                return _read_view(encoder, job, limits)
+            return _read_plain(encoder, job.header["path"], limits, parent)
         except SoravecError as error:
             return _failure(type(error).__name__, str(error))
         except MemoryError:
@@ -79,27 +87,29 @@ def open_session(setup: Message) -> Callable[[Message, Parent], Message]:
     return work
 
 
-def _read_plain(encoder: Encoder, path: str, parent: Parent) -> Message:
+def _read_plain(encoder: Encoder, path: str, limits: Limits, parent: Parent) -> Message:
     def on_progress(info: VideoInfo, seconds: float) -> None:
         done = {"done_seconds": seconds - info.start_seconds}
         parent.tell({**done, "duration_seconds": info.duration_seconds})
 
-    features, arrays = pack(encoder.read(path, on_progress=on_progress))
+    features, arrays = pack(encoder.read(path, limits=limits, on_progress=on_progress))
     return Message({"kind": "read", **features}, arrays)
 
 
-def _read_view(encoder: Encoder, job: Message) -> Message:
+def _read_view(encoder: Encoder, job: Message, limits: Limits) -> Message:
     raw = job.header["augmentation"]
     augmentation = from_dict(Augmentation, raw, where="augmentation")
     parts = []
-    for frames in _frames_at(encoder, job.header["path"], job.arrays["seconds"]):
+    for frames in _frames_at(encoder, job.header["path"], job.arrays["seconds"], limits):
         parts.append(encoder.features(augment(frames, augmentation, seed=job.header["seed"])))
     return Message({"kind": "view"}, {"features": np.concatenate(parts)})
 
 
-def _frames_at(encoder: Encoder, path: str, seconds: NDArray[np.float64]) -> Iterator[Frames]:
+def _frames_at(
+    encoder: Encoder, path: str, seconds: NDArray[np.float64], limits: Limits
+) -> Iterator[Frames]:
     cnn = encoder.config.cnn
-    with VideoReader(path) as video:
+    with VideoReader(path, limits=limits) as video:
         yield from video.read(
             AtSeconds(tuple(seconds.tolist())),
             size=(cnn.height, cnn.width),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from soravec.channel import Message
 from soravec.library.fetching import Fetcher
-from soravec.library.indexer import WORKER, default_deadline
+from soravec.library.indexer import WORKER
 from soravec.library.replies import Failed, read_made
-from soravec.library.worker import setup_message
+from soravec.library.worker import default_deadline, setup_message
 from soravec.process import Outcome, Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores

@@ -252,6 +252,17 @@ class Catalogue:
         folder = _only(self.rows("SELECT value FROM meta WHERE key = 'vectors'")) or "vectors"
         return [replace(Space(*row), vectors_folder=folder) for row in rows]
 
+    def now(self, space: Space) -> Space:
+        """Return a space as it is now.
+
+        Raises:
+            LibraryError: Its vectors were put elsewhere meanwhile.
+        """
+        for one in self.spaces():
+            if one.place == space.place:
+                return one
+        raise LibraryError("the vectors were made anew while they were searched")
+
     def put_vectors_folder(self, name: str) -> None:
         """Note where in the library the vectors of all spaces lie from now on."""
         self._db.execute("INSERT OR REPLACE INTO meta VALUES ('vectors', ?)", (name,))

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from soravec.channel import Message
-from soravec.errors import LibraryError, MissingVideo, NotAllowed, VideoError, WorkerError
+from soravec.errors import (
+    LibraryError,
+    MissingVideo,
+    NotAllowed,
+    TooLarge,
+    VideoError,
+    WorkerError,
+)
 from soravec.library.catalogue import Catalogue
 from soravec.library.features import FeatureFiles
 from soravec.library.fetching import Fetcher
@@ -19,7 +26,7 @@ from soravec.library.replies import Failed, read_made, read_said
 from soravec.library.samples import sample_words
 from soravec.library.transcript import WordKeeper
 from soravec.library.vectors import VectorIndex
-from soravec.library.worker import job_message, setup_message
+from soravec.library.worker import default_deadline, job_message, setup_message
 from soravec.process import Outcome, Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
@@ -38,9 +45,6 @@ WORKER = "soravec.library.worker"
 
 LOOK_SECONDS = 120.0
 """How long it may take to find out whether what lies behind a URL is known."""
-DEADLINE_SECONDS = 120.0
-DEADLINE_PER_VIDEO_SECOND = 2.0
-"""By default a file may take two minutes, and twice the time that it lasts."""
 
 logger = logging.getLogger(__name__)
 
@@ -146,15 +150,6 @@ class _Job:
 NO_WORDS = f"{WARNING_PREFIX}not read"
 
 _NO_URLS = "URLs are opened only when that is asked for"
-
-
-def default_deadline(progress: Mapping[str, Any], *, most_seconds: float = LIMITS.seconds) -> float:
-    """Return the seconds that a file may take, from the header of its last progress message.
-
-    A file that states to last longer than `most_seconds` gains nothing by it.
-    """
-    length = min(float(progress.get("duration_seconds", 0.0)), most_seconds)
-    return DEADLINE_SECONDS + DEADLINE_PER_VIDEO_SECOND * length
 
 
 class Indexer:
@@ -313,8 +308,8 @@ class Indexer:
         if not self._options.verify and self._unchanged(file):
             self._tell_known(file, "unchanged")
             return None
-        failure = None if self._options.retry_failed else self._catalogue.known_failure(file)
-        if failure is not None and failure[0] != WorkerError.__name__:
+        failure = self._catalogue.known_failure(file)
+        if failure is not None and not self._is_tried_again(failure[0]):
             self._fail(file, *failure)
             return None
         known = None if self._options.verify else self._catalogue.known_file(file)
@@ -332,6 +327,11 @@ class Indexer:
             return None
         self._twins[video_id] = []
         return _Job(file, video_id, self._words.sidecars(file.path))
+
+    def _is_tried_again(self, error_type: str) -> bool:
+        """Return whether a file that failed in this way may succeed now, though unchanged."""
+        is_limited = error_type == TooLarge.__name__ and self._options.limits != LIMITS
+        return self._options.retry_failed or is_limited or error_type == WorkerError.__name__
 
     def _unchanged(self, file: FileStamp) -> bool:
         key = self._catalogue.known_file(file)

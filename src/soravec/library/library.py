@@ -35,7 +35,7 @@ from soravec.library.vectors import VectorIndex
 from soravec.runtime.encoder import Encoder, load
 from soravec.runtime.folder import bundled_models
 from soravec.types import Hit
-from soravec.video import AllowUrls
+from soravec.video import LIMITS, AllowUrls, Limits
 
 DEFAULT_MODEL = "sora-mini"
 
@@ -160,6 +160,7 @@ class Library:
         where: Filter | None = None,
         motion_weight: float | None = None,
         allow_urls: AllowUrls = False,
+        limits: Limits = LIMITS,
     ) -> list[Hit]:
         """Return the `k` moments that answer best, best first.
 
@@ -179,6 +180,7 @@ class Library:
             motion_weight: Share of motion in the score, in [0, 1]; None is the model's own.
             allow_urls: Whether `video` may be an http or https URL; "private": also of private
                 networks.
+            limits: What is refused of `video` and `image`.
 
         Raises:
             QueryError: Nothing or more than one thing was asked for.
@@ -196,13 +198,14 @@ class Library:
             return self._search_text(space, text, k=k, where=where)
         query = None
         if image is not None:
-            query = VectorQuery.of_embedding(self.encoder().embed_image(image))
+            query = VectorQuery.of_embedding(self.encoder().embed_image(image, limits=limits))
         elif video is not None:
             embedding = self.encoder().embed(
                 video,
                 start_seconds=start_seconds,
                 end_seconds=end_seconds,
                 allow_urls=allow_urls,
+                limits=limits,
             )
             query = VectorQuery.of_embedding(embedding)
 
@@ -227,7 +230,7 @@ class Library:
                 if self._lock.is_held:  # nobody else changes anything
                     return ask(space, store)
                 with self.catalogue.snapshot():
-                    now = self._as_it_is(space)
+                    now = self.catalogue.now(space)
                     if attempt < NUM_ATTEMPTS - 1:
                         store.checkout(now.vectors_version)
                     return ask(now, store)
@@ -472,7 +475,7 @@ class Library:
     def _mend_if_free(self, space: Space, store: LanceStore) -> None:
         """Repair what a killed writer left behind, unless a writer is at it right now."""
         pending = self.catalogue.pending(space.space_id)
-        if store.version() == self._as_it_is(space).vectors_version and not pending:
+        if store.version() == self.catalogue.now(space).vectors_version and not pending:
             return
         try:
             with self._lock.held():
@@ -480,17 +483,6 @@ class Library:
                 self._index(space, store).check_when_open()
         except LibraryBusy:
             return
-
-    def _as_it_is(self, space: Space) -> Space:
-        """Return a space as the catalogue knows it now.
-
-        Raises:
-            LibraryError: Its vectors were put elsewhere meanwhile.
-        """
-        for one in self.catalogue.spaces():
-            if one.place == space.place:
-                return one
-        raise LibraryError(f"{self.path}: the vectors were made anew while they were searched")
 
     def _lost_features(self, space: Space) -> dict[int, str]:
         """Return the identities, by key, of the videos whose features are missing or damaged."""

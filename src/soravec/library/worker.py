@@ -24,6 +24,19 @@ from soravec.video.metadata import without_metadata
 from soravec.video.text.sidecars import Sidecar
 from soravec.video.text.subtitles import Subtitles
 
+DEADLINE_SECONDS = 120.0
+DEADLINE_PER_VIDEO_SECOND = 2.0
+"""By default a file may take two minutes, and twice the time that it lasts."""
+
+
+def default_deadline(progress: Mapping[str, Any], *, most_seconds: float = LIMITS.seconds) -> float:
+    """Return the seconds that a file may take, from the header of its last progress message.
+
+    A file that states to last longer than `most_seconds` gains nothing by it.
+    """
+    length = min(float(progress.get("duration_seconds", 0.0)), most_seconds)
+    return DEADLINE_SECONDS + DEADLINE_PER_VIDEO_SECOND * length
+
 
 def setup_message(
     encoder: Encoder,

@@ -135,6 +135,7 @@ class Encoder:
         allow_urls: AllowUrls = False,
         fps: float | None = None,
         fast_decode: bool = False,
+        limits: Limits = LIMITS,
     ) -> Embedding:
         """Return a video, or a span of it, as vectors.
 
@@ -149,6 +150,7 @@ class Encoder:
             allow_urls: Whether http and https URLs are opened; "private": also of private networks.
             fps: Frames per second of a folder of frames; None for what it states, else 25.
             fast_decode: Leave out the decoder's smoothing over the edges of blocks.
+            limits: What is refused.
 
         Raises:
             VideoError: The file cannot be used; the message says why and what to do.
@@ -161,6 +163,7 @@ class Encoder:
             allow_urls=allow_urls,
             fps=fps,
             fast_decode=fast_decode,
+            limits=limits,
         )
         return self.embed_features(features)
 
@@ -220,14 +223,18 @@ class Encoder:
             num_threads=self.num_threads,
         )
 
-    def embed_image(self, path: str | Path) -> Embedding:
+    def embed_image(self, path: str | Path, *, limits: Limits = LIMITS) -> Embedding:
         """Return a still picture as an embedding of one segment, its motion part zero.
+
+        Args:
+            path: The picture.
+            limits: What is refused.
 
         Raises:
             VideoError: The file cannot be used.
         """
         size = self.config.cnn.height, self.config.cnn.width
-        frames = read_image(path, size=size, fit=self.config.cnn.fit)
+        frames = read_image(path, size=size, fit=self.config.cnn.fit, limits=limits)
         info = VideoInfo(
             path=str(path),
             container="image",

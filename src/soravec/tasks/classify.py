@@ -7,6 +7,7 @@ from pathlib import Path
 from soravec.library.batch import embed_files
 from soravec.runtime.encoder import Encoder
 from soravec.types import Classification
+from soravec.video import LIMITS, AllowUrls, Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,9 @@ def classify_files(
     head: str | None = None,
     num_workers: int | None = None,
     fps: float | None = None,
+    allow_urls: AllowUrls = False,
+    limits: Limits = LIMITS,
+    trusted: bool = False,
 ) -> Iterator[Classified]:
     """Yield what files are called, in their order; one bad file does not stop the others.
 
@@ -39,12 +43,24 @@ def classify_files(
         head: The name of the head; None means the only one beside the tags.
         num_workers: Processes; None means one per core.
         fps: Frames per second of folders of frames; None for what they state, else 25.
+        allow_urls: Whether http and https URLs are opened; "private": also of private networks.
+        limits: What is refused.
+        trusted: Decode in children that are not confined (`soravec.sandbox`).
 
     Raises:
         ModelError: The model has no such head.
     """
     chosen = encoder.head(head)
-    for done in embed_files(paths, encoder, num_workers=num_workers, fps=fps):
+    embedded = embed_files(
+        paths,
+        encoder,
+        num_workers=num_workers,
+        fps=fps,
+        allow_urls=allow_urls,
+        limits=limits,
+        trusted=trusted,
+    )
+    for done in embedded:
         if done.embedding is None:
             yield Classified(done.path, error_type=done.error_type, message=done.message)
         else:

@@ -11,6 +11,7 @@ import yaml
 from soravec.data.augmentation import Augmentation
 from soravec.errors import TrainingError
 from soravec.runtime.config import Pooling, Reads, TemporalKind, from_dict
+from soravec.video.limits import LIMITS, Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class DataOptions:
     one of them; not look."""
     num_workers: int | None = None
     """Processes that decode; None for one per core."""
+    limits: Limits = LIMITS
+    """What is refused of a video: pixels, fps, seconds, streams, packets."""
 
     def __post_init__(self) -> None:
         for name in ("fps", "segment_seconds", "num_workers"):

@@ -15,7 +15,7 @@ from soravec.runtime.config import CnnConfig
 from soravec.training.batches import Segment, padded_times, varied_frames
 from soravec.training.config import TimeAugmentation
 from soravec.types import Frames
-from soravec.video import AtSeconds, VideoReader
+from soravec.video import LIMITS, AtSeconds, Limits, VideoReader
 
 
 @dataclass(slots=True)  # not frozen: Fabric converts the tensors of a batch in place
@@ -78,6 +78,7 @@ class DecodedSource:
         augmentation: How their frames are varied.
         seed: Of order and variation.
         num_views: Versions of each batch.
+        limits: What is refused.
     """
 
     def __init__(  # noqa: PLR0913  # what batches follow from
@@ -93,9 +94,11 @@ class DecodedSource:
         augmentation: Augmentation,
         seed: int,
         num_views: int = 1,
+        limits: Limits = LIMITS,
     ) -> None:
-        self._train = _Decoded(train, paths[0], cnn, max_frames, time, augmentation)
-        self._validation = _Decoded(validation, paths[1], cnn, max_frames, time, augmentation)
+        how = cnn, max_frames, time, augmentation, limits
+        self._train = _Decoded(train, paths[0], *how)
+        self._validation = _Decoded(validation, paths[1], *how)
         self._batch_size = batch_size
         self._seed = seed
         self._num_views = num_views
@@ -151,7 +154,9 @@ class _Decoded:
         max_frames: int,
         time: TimeAugmentation,
         augmentation: Augmentation,
+        limits: Limits,
     ) -> None:
+        self._limits = limits
         self._segments = segments
         self._paths = paths
         self._cnn = cnn
@@ -177,7 +182,7 @@ class _Decoded:
         if len(seconds) > self._max_frames:
             spread = np.linspace(0, len(seconds) - 1, self._max_frames).round().astype(int)
             seconds = seconds[spread]
-        with VideoReader(path) as video:
+        with VideoReader(path, limits=self._limits) as video:
             stream = video.read(
                 AtSeconds(tuple(seconds.tolist())),
                 size=(self._cnn.height, self._cnn.width),

@@ -87,6 +87,7 @@ def train_end_to_end(
         augmentation=config.augmentation,
         seed=config.loop.seed,
         num_views=objective.num_views,
+        limits=config.data.limits,
     )
     result = fit(
         model,

@@ -18,7 +18,7 @@ from soravec.training.config import TrainConfig
 from soravec.training.end_to_end import train_end_to_end
 from soravec.training.prepare import Prepared, base_encoder, paths_of, segments_of_set
 from soravec.training.train import make_objective, train_objective
-from soravec.video import probe
+from soravec.video import Limits, probe
 
 SAMPLE_VIDEOS = 6
 STEPS = 6
@@ -61,7 +61,8 @@ def estimate(manifest: Manifest, config: TrainConfig) -> Estimate:
     chosen = _spread(manifest.clips)
     with TemporaryDirectory() as folder:
         encoder = base_encoder(config, Path(folder))
-        cache = FeatureCache(Path(folder), encoder, num_workers=config.data.num_workers)
+        workers, limits = config.data.num_workers, config.data.limits
+        cache = FeatureCache(Path(folder), encoder, num_workers=workers, limits=limits)
         moments = [time.monotonic()]
         features = cache.read(
             chosen, on_progress=lambda done, total: moments.append(time.monotonic())
@@ -73,7 +74,7 @@ def estimate(manifest: Manifest, config: TrainConfig) -> Estimate:
         repeated = tuple(segments[i % len(segments)] for i in range(wanted))
         sample = Prepared(manifest, encoder, features, repeated, (), (paths_of(features), ()))
         step = _step_seconds(sample, config)
-    lengths = _lengths(manifest.clips)
+    lengths = _lengths(manifest.clips, config.data.limits)
     read = sum(_seconds_of(clip, lengths) for clip in features.clips)
     share = sum(_seconds_of(clip, lengths) for clip in manifest.clips) / max(read, 1e-9)
     decoded = sum(lengths.get(path, 0.0) for path in {str(clip.path) for clip in features.clips})
@@ -144,12 +145,12 @@ def _step_seconds(sample: Prepared, config: TrainConfig) -> float:
     return float(np.median(np.diff(moments)[1:])) if len(moments) > 2 else 0.0
 
 
-def _lengths(clips: Sequence[Clip]) -> dict[str, float]:
+def _lengths(clips: Sequence[Clip], limits: Limits) -> dict[str, float]:
     """Return the seconds of each video that can be probed."""
     lengths: dict[str, float] = {}
     for path in dict.fromkeys(str(clip.path) for clip in clips):
         try:
-            lengths[path] = probe(path).duration_seconds
+            lengths[path] = probe(path, limits=limits).duration_seconds
         except VideoError:
             continue
     return lengths

@@ -116,7 +116,11 @@ def prepare(
     out.mkdir(parents=True, exist_ok=True)
     encoder = base_encoder(config, out)
     cache = FeatureCache(
-        places.cache, encoder, library=places.library, num_workers=config.data.num_workers
+        places.cache,
+        encoder,
+        library=places.library,
+        num_workers=config.data.num_workers,
+        limits=config.data.limits,
     )
     features = cache.read(manifest.clips, on_progress=on_progress)
     if not features.clips:
@@ -176,7 +180,11 @@ def read_again(
     sampling = prepared.encoder.config.sampling
     encoder = Encoder(folder).sampled(fps=sampling.fps, segment_seconds=sampling.segment_seconds)
     cache = FeatureCache(
-        places.cache, encoder, library=places.library, num_workers=config.data.num_workers
+        places.cache,
+        encoder,
+        library=places.library,
+        num_workers=config.data.num_workers,
+        limits=config.data.limits,
     )
     features = cache.read(prepared.features.clips)
     train, validation = of_split(features, "train"), of_split(features, "validation")

@@ -1,8 +1,12 @@
 """What a video may ask for before it is refused."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
 from soravec.errors import QueryError, TooLarge
+
+MOST = 2**62
+"""No limit may be set so high: FFmpeg counts in 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +28,24 @@ class Limits:
     packets: int = 50_000_000
     """Of the stream that is read: nineteen days at 30 frames per second."""
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not 0 < getattr(self, field.name) < MOST:
+                value = getattr(self, field.name)
+                raise QueryError(f"limit {field.name} is {value}: give a number above 0")
+
     def check_size(self, name: str, width: int, height: int) -> None:
         """Raise `TooLarge` where a frame has too many pixels."""
         if width * height > self.pixels:
             cause = f"its frames have {width}x{height} pixels, the limit is {self.pixels}"
             raise too_large(name, cause, "pixels")
+
+    def check_times(self, name: str, seconds: Iterable[float]) -> None:
+        """Raise `TooLarge` where pictures at these times, ascending, are too much of a video."""
+        watch = Watch(self, name)
+        for one in seconds:
+            watch.packet()
+            watch.picture(one, 0)
 
 
 class Watch:
@@ -95,8 +112,6 @@ def limits_from(settings: "list[str] | tuple[str, ...]") -> Limits:
         try:
             value = known[name](float(text))
         except (ValueError, OverflowError):
-            value = 0
-        if not 0 < value < 2**62:
-            raise QueryError(f"{setting}: give {name} a number above 0")
+            raise QueryError(f"{setting}: give {name} a number above 0") from None
         found[name] = value
     return replace(LIMITS, **found)

@@ -93,6 +93,7 @@ def _decoded(where: Input, demuxer: str, limits: Limits) -> av.VideoFrame:
         context.options = decoder_options(context.width, context.height, limits)
         context.thread_count = 1
         for frame in container.decode(video=0):
+            limits.check_size(where.name, frame.width, frame.height)  # of PNG not known before
             return frame
     remedy = "Copy or download it again."
     raise UnreadableVideo(where.name, "the picture could not be decoded", remedy)

@@ -79,6 +79,7 @@ class FrameFiles:
         self._limits = limits
         self._next_number = 0
         self._bad: list[VideoError] = []
+        limits.check_times(where.name, seconds)
         first = self._decoded()
         if first is None:
             raise self._bad[0]
@@ -150,6 +151,7 @@ def open_folder(folder: Path, *, fps: float | None, limits: Limits) -> FrameFile
     Raises:
         QueryError: `fps` is not above 0.
         MissingVideo: There is no picture, or a file that `frames.csv` names is not there.
+        TooLarge: They are too many, too dense, or of too many pixels.
         UnreadableVideo: `frames.csv` is damaged, or none of the pictures can be decoded.
     """
     if fps is not None and not (math.isfinite(fps) and fps > 0):

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
+from itertools import accumulate, chain
 from typing import BinaryIO
 
 import av
@@ -54,7 +54,9 @@ class AnimatedWebp:
             remedy = "Copy or download it again."
             raise UnreadableVideo(where.name, "an animation without frames", remedy)
         self.num_frames = len(self._pieces)
-        self.end_seconds = sum(piece.milliseconds for piece in self._pieces) / 1000
+        ends = [ms / 1000 for ms in accumulate(piece.milliseconds for piece in self._pieces)]
+        limits.check_times(where.name, [0.0, *ends[:-1]])
+        self.end_seconds = ends[-1]
         self._error: BaseException | None = None
         self._decoded = self._compose()
         first = next(self._decoded, None)

@@ -66,7 +66,7 @@ class Clip:
         return self.end_seconds - self.start_seconds
 
 
-def open_clip(span: Span, *, limits: Limits = LIMITS) -> Clip:
+def open_clip(span: Span, *, limits: Limits) -> Clip:
     """Open a video and find out where its span begins and ends.
 
     Raises:

@@ -50,6 +50,7 @@ from soravec.video.editing.whole import (
     new_look,
 )
 from soravec.video.geometry import UPRIGHT
+from soravec.video.limits import LIMITS, Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ def cut(
     size: tuple[int, int] | None = None,
     fps: float | None = None,
     overwrite: bool = False,
+    limits: Limits = LIMITS,
 ) -> EditResult:
     """Write the span `[start_seconds, end_seconds)` of a video into a new file.
 
@@ -101,6 +103,7 @@ def cut(
         size: (height, width) to scale to, with black where the shape differs; all is encoded.
         fps: Frames per second of a steady grid; all is encoded. None keeps the times.
         overwrite: Whether a file that is there is replaced.
+        limits: What is refused.
 
     Raises:
         QueryError: The span is empty, or `out` is there, is `path`, or has another suffix.
@@ -108,7 +111,7 @@ def cut(
         SoravecError: `out` cannot be written.
     """
     span = Span(path, start_seconds, end_seconds)
-    return concat([span], out, size=size, fps=fps, overwrite=overwrite)
+    return concat([span], out, size=size, fps=fps, overwrite=overwrite, limits=limits)
 
 
 def concat(
@@ -118,6 +121,7 @@ def concat(
     size: tuple[int, int] | None = None,
     fps: float | None = None,
     overwrite: bool = False,
+    limits: Limits = LIMITS,
 ) -> EditResult:
     """Write videos, or spans of them, one after the other into a new file.
 
@@ -132,6 +136,7 @@ def concat(
         fps: Frames per second of a steady grid; None for the rate of the first, or where the
             pictures of the first are not evenly spaced, for the times as they are.
         overwrite: Whether a file that is there is replaced.
+        limits: What is refused.
 
     Raises:
         QueryError: A span is empty, or `out` is there, is one of the parts, or has another suffix.
@@ -140,7 +145,7 @@ def concat(
     """
     spans = [part if isinstance(part, Span) else Span(part) for part in parts]
     container = _checked(spans, Path(out), size, fps, overwrite=overwrite)
-    clips = [open_clip(span) for span in spans]
+    clips = [open_clip(span, limits=limits) for span in spans]
     notes = _left_out(clips)
     plan, why = _splice_plan(clips, container, size, fps)
     if plan is not None:

@@ -17,6 +17,7 @@ from soravec.video.editing.clips import Span
 from soravec.video.editing.edit import EditResult, concat
 from soravec.video.editing.encoders import Look, Recipe, open_encoder, plain
 from soravec.video.editing.render import fitted, framed, in_look
+from soravec.video.limits import LIMITS, Limits
 from soravec.video.reader import VideoReader
 from soravec.video.sampling import AtRate, EveryFrame
 from soravec.video.stills import PICTURE_SUFFIXES, TIMES_FILE
@@ -48,6 +49,7 @@ def write_frames(  # noqa: PLR0913 - each is a plain fact of the pictures to wri
     end_seconds: float | None = None,
     picture_format: Literal["jpg", "png"] = "jpg",
     overwrite: bool = False,
+    limits: Limits = LIMITS,
 ) -> FramesResult:
     """Write the frames of a video as `000000.jpg`, `000001.jpg`, ... and their times.
 
@@ -63,6 +65,7 @@ def write_frames(  # noqa: PLR0913 - each is a plain fact of the pictures to wri
         end_seconds: Where it ends; None for the end.
         picture_format: `jpg` (4:2:0, of high quality) or `png` (without loss).
         overwrite: Whether pictures that were written here before are replaced.
+        limits: What is refused.
 
     Raises:
         VideoError: The video cannot be read.
@@ -76,7 +79,7 @@ def write_frames(  # noqa: PLR0913 - each is a plain fact of the pictures to wri
     if size is not None and min(size) < 2:
         raise QueryError(f"size must be at least 2x2, not {size[1]}x{size[0]}")
     sampling = EveryFrame() if fps is None else AtRate(fps)
-    with VideoReader(path) as reader, _new_folder(folder) as aside:
+    with VideoReader(path, limits=limits) as reader, _new_folder(folder) as aside:
         shape = reader.info.height, reader.info.width
         height, width = size or shape
         encoder = _picture_encoder(_CODECS[picture_format], height, width)
@@ -105,6 +108,7 @@ def frames_to_video(
     fps: float | None = None,
     size: tuple[int, int] | None = None,
     overwrite: bool = False,
+    limits: Limits = LIMITS,
 ) -> EditResult:
     """Write a folder of pictures, in the order of the numbers in their names, as a video.
 
@@ -115,6 +119,7 @@ def frames_to_video(
         fps: Pictures per second; None for the times in `frames.csv`, else 25.
         size: (height, width), with black where the shape differs; None for that of the first.
         overwrite: Whether a file that is there is replaced.
+        limits: What is refused.
 
     Raises:
         VideoError: There is no picture, or none can be decoded.
@@ -123,7 +128,8 @@ def frames_to_video(
     """
     if not Path(folder).is_dir():
         raise QueryError(f"{folder}: it is not a folder of pictures")
-    return concat([Span(folder, fps=fps)], out, size=size, overwrite=overwrite)
+    span = Span(folder, fps=fps)
+    return concat([span], out, size=size, overwrite=overwrite, limits=limits)
 
 
 class _Encoder:
