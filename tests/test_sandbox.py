@@ -108,12 +108,12 @@ FORBIDDEN = (
     "os.unlink(folder + '/file')",
     "os.rename(folder + '/file', folder + '/other')",
     "os.link(folder + '/file', folder + '/other')",
-    "os.symlink(folder + '/file', folder + '/other')",
-    "os.mkdir(folder + '/new')",
+    "os.symlink(folder + '/file', folder + '/linked')",
+    "os.mkdir(folder + '/made')",
     "os.rmdir(folder)",
-    "os.mkfifo(folder + '/new')",
+    "os.mkfifo(folder + '/pipe')",
     "os.chmod(folder + '/file', 0o777)",
-    "os.chown(folder + '/file', 0, 0)",
+    "os.chown(folder + '/file', os.getuid(), os.getgid())",
     "os.utime(folder + '/file')",
     "os.setxattr(folder + '/file', 'user.x', b'')",
     "os.kill(os.getppid(), 0)",
@@ -135,6 +135,26 @@ FORBIDDEN = (
 )
 
 
+HARMFUL = {
+    deed
+    for deed in FORBIDDEN
+    for word in (
+        "fork",
+        "execv",
+        "kill(-1",
+        "unlink",
+        "rename",
+        "rmdir",
+        "ptrace",
+        "leak",
+        "call(",
+        "rlimit",
+    )
+    if word in deed
+}
+"""Not to be done by a child that could, since it would end it or spoil the rest; or for roots only."""
+
+
 @linux
 def test_nothing_forbidden_can_be_done(tried, tmp_path):
     before = state(tmp_path / "folder" / "file")
@@ -150,12 +170,9 @@ def test_nothing_forbidden_can_be_done(tried, tmp_path):
 def test_each_of_them_can_be_done_by_a_child_that_is_trusted(tried):
     """Else the test above would pass of itself."""
     could = (
-        "socket.socket()",
-        "subprocess.run(['true'])",
+        *(deed for deed in FORBIDDEN if deed not in HARMFUL),
         "open(folder + '/new', 'w')",
-        "os.rename(folder + '/new', folder + '/other')",
-        "os.kill(os.getppid(), 0)",
-        "bytearray(5 * 2**30)",
+        "os.rename(folder + '/new', folder + '/again')",
     )
     for deed, reply in zip(could, tried(*could, limits=None), strict=True):
         assert reply.header.get("refused") is False, deed
