@@ -152,7 +152,7 @@ HARMFUL = {
     )
     if word in deed
 }
-"""Not to be done by a child that could, since it would end it or spoil the rest; or for roots only."""
+"""What would end a child that could do it, spoil the rest, or needs root."""
 
 
 @linux
