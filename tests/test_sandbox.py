@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 import sys
 import time
 
@@ -130,6 +131,10 @@ FORBIDDEN = (
     "fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid())",
     "os.setpriority(os.PRIO_PROCESS, os.getppid(), 0)",
     "resource.setrlimit(resource.RLIMIT_NOFILE, (10**6, 10**6))",
+    "open(f'/proc/{os.getppid()}/environ').read()",
+    "open(f'/proc/{os.getppid()}/maps').read()",
+    "os.readlink(f'/proc/{os.getppid()}/fd/0')",
+    "os.readlink(f'/proc/{os.getppid()}/cwd')",
     "leak()",
     "bytearray(5 * 2**30)",
 )
@@ -302,3 +307,16 @@ def test_whatever_a_child_says_the_run_goes_on(tmp_path, monkeypatch):
     for outcome in outcomes:
         assert isinstance(outcome.reply, WorkerError), (outcome.job, outcome.reply)
     assert time.monotonic() - started < 120
+
+
+@linux
+def test_what_the_kernel_does_not_offer_is_said():
+    """In a process of its own, for a domain is for good."""
+    code = (
+        "import threading, time; from soravec import sandbox\n"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "print(sandbox.withdraw())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "the memory and environment of other processes are not shut off" in done.stdout
+    assert "there are other threads" in done.stdout

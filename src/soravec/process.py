@@ -26,6 +26,7 @@ from soravec.sandbox import (
     confine,
     memory_of,
     open_files_of,
+    withdraw,
 )
 
 MAX_LAST_WORDS = 20
@@ -147,20 +148,26 @@ class Parent:
 def serve(open_session: Callable[[Message], Callable[[Message, Parent], Message]]) -> None:
     """Run the child's side of the pipe until the parent closes it.
 
-    Between the call of `open_session` and the first job the process is confined, if its parent says
-    so: what needs sockets, processes or files to write is done by then.
+    If its parent says so, the process withdraws from others at once, and is confined between the
+    call of `open_session` and the first job: what needs sockets, processes or files to write is
+    done by then.
 
     Args:
         open_session: Called once with the setup message; returns the function that does a job,
             which is given the job and the parent to speak to.
     """
     channel = Channel(*_private_pipe())
+    first = channel.receive()
+    if first is None:  # the parent is gone
+        return
+    terms = first.header
+    limits = None if terms["limits"] is None else ChildLimits(**terms["limits"])
+    lacking = [] if limits is None else withdraw()  # before there is a second thread
     inbox: queue.Queue[Message] = queue.Queue()
     threading.Thread(target=_listen, args=(channel, inbox), daemon=True).start()
-    terms = inbox.get().header
     work = open_session(inbox.get())
-    limits = terms["limits"]
-    lacking = [] if limits is None else confine(ChildLimits(**limits), parent_id=terms["parent"])
+    if limits is not None:
+        lacking += confine(limits, parent_id=terms["parent"])
     channel.send(Message({"kind": "ready", "lacking": lacking}))
     parent = Parent(channel, inbox)
     while True:

@@ -1,13 +1,15 @@
 """What a child process may still do once it decodes: read files, compute, and answer.
 
-`confine` is called in the child, after its imports and before its first job. It caps memory, open
-files and core dumps, and on Linux installs a seccomp filter: no sockets, no new processes, no file
-opened for writing or changed in any way, no debugging or signalling of other processes. `doctor`
-tells what holds.
+`withdraw` is called in the child while it has one thread: on Linux a Landlock domain keeps the
+memory, the environment and the open files of all other processes from it, and of a superuser's
+capabilities it keeps only that to read all files. `confine` is called before its first job. It caps
+memory, open files and core dumps, and on Linux installs a seccomp filter: no sockets, no new
+processes, no file opened for writing or changed in any way, no debugging or signalling of other
+processes. `doctor` tells what holds.
 
 The filter lists what is refused. A list of what is allowed would be tighter, and break with every
-new libc; what is left open to a decoder that was taken over is to read what its user can read, the
-environment of other processes in /proc among it, and to burn its share of time and memory.
+new libc; what is left open to a decoder that was taken over is to read the files that its user can
+read, and to burn its share of time and memory.
 """
 
 import ctypes
@@ -59,6 +61,28 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
         if name.upper() in _KEPT.split() or name.upper().startswith(_KEPT_PREFIXES)
     }
     return kept | ONE_THREAD | {"ORT_DISABLE_TELEMETRY": "1"}
+
+
+def withdraw() -> list[str]:
+    """Keep this process from looking into others, or signalling them, for good.
+
+    A process in a Landlock domain may trace none outside of it, and what /proc tells of memory,
+    environment and open files is for those who may, and for superusers, so those capabilities go
+    too. All this holds for this thread and those that it starts: it must be the only one.
+
+    Returns:
+        What could not be given up here, in sentences.
+    """
+    if sys.platform != "linux":
+        return ["other processes of the user are not shut off on this platform"]
+    try:
+        if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208
+            raise OSError(EPERM, "there are other threads")
+        _enter_domain()
+        _drop_capabilities()
+    except OSError as error:
+        return [f"the memory and environment of other processes are not shut off ({error})"]
+    return []
 
 
 def confine(limits: ChildLimits, *, parent_id: int) -> list[str]:
@@ -146,6 +170,67 @@ def _die_with(parent_id: int) -> None:
     _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_id:  # it ended before
         os._exit(0)
+
+
+# The domain
+
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446
+_LANDLOCK_VERSION = 1
+_MAKE_DEVICES = 1 << 6 | 1 << 11
+"""Rights to files that are given up: a domain gives up something. No child makes a device."""
+_SCOPE_SIGNAL, _SCOPE_SINCE = 1 << 1, 6
+
+
+def _enter_domain() -> None:
+    """Enter a Landlock domain of one's own.
+
+    Raises:
+        OSError: The kernel has no Landlock, or refuses.
+    """
+    version = _checked_call(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION)
+    given = struct.pack("=Q", _MAKE_DEVICES)
+    if version >= _SCOPE_SINCE:
+        given = struct.pack("=QQQ", _MAKE_DEVICES, 0, _SCOPE_SIGNAL)
+    rules = _checked_call(_LANDLOCK_CREATE_RULESET, given, len(given), 0)
+    try:
+        _give_up_privileges()
+        _checked_call(_LANDLOCK_RESTRICT_SELF, rules, 0)
+    finally:
+        os.close(rules)
+
+
+_CAPABILITIES_3 = 0x20080522
+_CAPGET, _CAPSET = {"x86_64": 125, "aarch64": 90}, {"x86_64": 126, "aarch64": 91}
+_READ_ALL_FILES = 1 << 1 | 1 << 2
+"""CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: what root may read is to be read."""
+
+
+def _drop_capabilities() -> None:
+    """Keep no capability but those to read files that are there.
+
+    Raises:
+        OSError: The kernel refuses, or this processor is not known here.
+    """
+    machine = platform.machine()
+    if machine not in _CAPGET:
+        raise OSError(ENOSYS, f"capabilities are not known on {machine}")
+    head = struct.pack("=Ii", _CAPABILITIES_3, 0)
+    held = ctypes.create_string_buffer(24)  # effective, permitted, inheritable; twice
+    _checked_call(_CAPGET[machine], head, held)
+    effective, permitted, *_ = struct.unpack("=6I", held.raw)
+    kept = struct.pack("=6I", effective & _READ_ALL_FILES, permitted & _READ_ALL_FILES, 0, 0, 0, 0)
+    _checked_call(_CAPSET[machine], head, kept)
+
+
+def _checked_call(number: int, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | None) -> int:
+    call = _libc().syscall
+    call.restype = ctypes.c_long
+    given = (ctypes.c_long(one) if isinstance(one, int) else one for one in arguments)
+    result = int(call(ctypes.c_long(number), *given))
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return result
 
 
 # The filter
@@ -277,16 +362,20 @@ def _install(program: Sequence[Instruction]) -> None:
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     buffer = ctypes.create_string_buffer(code, len(code))
     given = Program(len(program), ctypes.addressof(buffer))
-    libc = _libc()
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "new privileges cannot be given up")
-    call = libc.syscall
+    _give_up_privileges()
+    call = _libc().syscall
     call.restype = ctypes.c_long
     number = ctypes.c_long(_SYS_SECCOMP[platform.machine()])
     mode, flags = ctypes.c_uint(_SECCOMP_SET_MODE_FILTER), ctypes.c_uint(_SECCOMP_FILTER_FLAG_TSYNC)
     if call(number, mode, flags, ctypes.byref(given)):
         error = ctypes.get_errno()
         raise OSError(error, f"the kernel refuses a seccomp filter: {os.strerror(error)}")
+
+
+def _give_up_privileges() -> None:
+    """Let no program that is started give more rights; the kernel asks for it."""
+    if _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "new privileges cannot be given up")
 
 
 def _libc() -> ctypes.CDLL:

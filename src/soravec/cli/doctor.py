@@ -96,7 +96,9 @@ def _sandbox() -> Finding:
     if child.lacking:
         detail = f"{'; '.join(child.lacking)}. Read files of strangers in a container of your own"
         return Finding("sandbox", "absent", detail)
-    return Finding("sandbox", "ok", "workers have no network, no processes, no file to write")
+    return Finding(
+        "sandbox", "ok", "workers have no network, start no process, write no file, see no other"
+    )
 
 
 def _extras() -> Iterator[Finding]:
