@@ -270,8 +270,8 @@ class Child:
         held, most = memory_of(self._process.pid), self._limits.memory_bytes
         if held > most:
             raise WorkerError(
-                f"held {held / 2**20:.0f} MiB of memory where {most / 2**20:.0f} are allowed; its"
-                " worker was killed"
+                f"held {held / 2**20:.0f} MiB of memory where {most / 2**20:.0f} are allowed"
+                " (--limit memory=BYTES); its worker was killed"
             )
 
     def is_worn(self) -> bool:

@@ -7,8 +7,7 @@ import pytest
 
 from soravec import IndexOptions, Library
 from soravec.library import indexer
-from soravec.process import Worker
-from soravec.sandbox import ChildLimits
+from soravec.video import Limits
 from tests.video.making import Look, make
 
 from .faulty_worker import FAULTS
@@ -30,10 +29,6 @@ def test_every_sound_file_completes_exactly_once(tmp_path, figures, is_long, mon
         (videos / f"{order:05}").mkdir()
         (videos / f"{order:05}" / f"{fault}-{number}.mp4").write_bytes(clip.read_bytes() + box)
     monkeypatch.setattr(indexer, "WORKER", "tests.hostile.faulty_worker")
-    limits = ChildLimits(memory_bytes=800 * 2**20)
-    monkeypatch.setattr(
-        indexer, "Worker", lambda module, setup, limits=limits: Worker(module, setup, limits)
-    )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path.cwd()))
     told = Counter()
     results = []
@@ -43,7 +38,9 @@ def test_every_sound_file_completes_exactly_once(tmp_path, figures, is_long, mon
         results.append(result)
 
     with Library(tmp_path / "faults.library") as library:
-        options = IndexOptions(deadline_seconds=8.0, num_workers=2)
+        options = IndexOptions(
+            deadline_seconds=8.0, num_workers=2, limits=Limits(memory=800 * 2**20)
+        )
         library.add(videos, options=options, on_result=tell, progress=False)
         assert library.verify() == []
         (stored,) = library.catalogue.rows("SELECT count(*) FROM paths")

@@ -60,7 +60,7 @@ LimitOption = Annotated[
     typer.Option(
         "--limit",
         metavar="NAME=NUMBER",
-        help="Raise or lower a limit: pixels, fps, seconds, streams, packets.",
+        help="Raise or lower a limit: pixels, fps, seconds, streams, packets, memory.",
         show_default=False,
     ),
 ]

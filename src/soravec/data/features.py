@@ -25,6 +25,7 @@ from soravec.process import Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.frames import frames_of_segment
+from soravec.sandbox import ChildLimits
 from soravec.types import FrameFeatures, Shots
 from soravec.video import LIMITS, Limits
 
@@ -226,7 +227,7 @@ class FeatureCache:
             self._encoder, num_threads=num_threads, augments=augments, limits=self._limits
         )
         outcomes = supervise(
-            Worker(WORKER, setup),
+            Worker(WORKER, setup, ChildLimits(self._limits.memory)),
             range(len(jobs)),
             encode=lambda number: encode(jobs[number]),
             deadline_seconds=default_deadline,

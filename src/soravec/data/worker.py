@@ -11,6 +11,7 @@ from soravec.channel import Message
 from soravec.data.augmentation import Augmentation, augment
 from soravec.errors import SoravecError
 from soravec.library.features import pack
+from soravec.library.worker import MORE_MEMORY
 from soravec.process import Parent, serve
 from soravec.runtime.config import from_dict
 from soravec.runtime.encoder import Encoder
@@ -79,7 +80,8 @@ def open_session(setup: Message) -> Callable[[Message, Parent], Message]:
         except SoravecError as error:
             return _failure(type(error).__name__, str(error))
         except MemoryError:
-            return _failure("OutOfMemory", f"{job.header['path']}: not enough memory to read it")
+            text = f"{job.header['path']}: not enough memory to read it. {MORE_MEMORY}"
+            return _failure("OutOfMemory", text)
         except Exception as error:  # noqa: BLE001  # top of the worker: one file, one record
             text = f"{job.header['path']}: {type(error).__name__}: {error}"
             return _failure("InternalError", text)

@@ -14,6 +14,7 @@ from soravec.process import Outcome, Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.sampling import Sampling
+from soravec.sandbox import ChildLimits
 from soravec.types import Embedding, FrameFeatures
 from soravec.video import LIMITS, AllowUrls, Limits, is_url
 from soravec.video.remote import shown_url
@@ -71,7 +72,7 @@ def embed_files(  # noqa: PLR0913  # one for each thing that reading leaves open
     )
     fetcher = Fetcher(allow_urls)
     outcomes = supervise(
-        Worker(WORKER, setup, limits=None) if trusted else Worker(WORKER, setup),
+        Worker(WORKER, setup, None if trusted else ChildLimits(limits.memory)),
         range(len(paths)),
         encode=lambda number: Message({"path": shown[number]}),
         deadline_seconds=partial(default_deadline, most_seconds=limits.seconds),

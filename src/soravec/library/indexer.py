@@ -31,6 +31,7 @@ from soravec.process import Outcome, Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.sampling import Sampling
+from soravec.sandbox import ChildLimits
 from soravec.types import Embedding, FrameFeatures, VideoInfo
 from soravec.video import LIMITS, AllowUrls, Limits
 from soravec.video.metadata import without_metadata
@@ -243,9 +244,9 @@ class Indexer:
             fast_decode=self._options.fast_decode,
             limits=self._options.limits,
         )
-        trusted = Worker(WORKER, setup, limits=None)
+        memory = self._options.limits.memory
         return supervise(
-            trusted if self._options.trusted else Worker(WORKER, setup),
+            Worker(WORKER, setup, None if self._options.trusted else ChildLimits(memory)),
             jobs,
             encode=lambda job: job_message(
                 str(job.stamp.path),
@@ -330,7 +331,9 @@ class Indexer:
 
     def _is_tried_again(self, error_type: str) -> bool:
         """Return whether a file that failed in this way may succeed now, though unchanged."""
-        is_limited = error_type == TooLarge.__name__ and self._options.limits != LIMITS
+        is_limited = (
+            error_type in (TooLarge.__name__, "OutOfMemory") and self._options.limits != LIMITS
+        )
         return self._options.retry_failed or is_limited or error_type == WorkerError.__name__
 
     def _unchanged(self, file: FileStamp) -> bool:

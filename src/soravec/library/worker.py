@@ -29,6 +29,9 @@ DEADLINE_PER_VIDEO_SECOND = 2.0
 """By default a file may take two minutes, and twice the time that it lasts."""
 
 
+MORE_MEMORY = "If you trust it, give it more: --limit memory=BYTES, Limits(memory=...)."
+
+
 def default_deadline(progress: Mapping[str, Any], *, most_seconds: float = LIMITS.seconds) -> float:
     """Return the seconds that a file may take, from the header of its last progress message.
 
@@ -96,7 +99,8 @@ def open_session(setup: Message) -> Callable[[Message, Parent], Message]:
         except SoravecError as error:
             return _failure(type(error).__name__, str(error))
         except MemoryError:
-            return _failure("OutOfMemory", f"{job.header['path']}: not enough memory to read it")
+            text = f"{job.header['path']}: not enough memory to read it. {MORE_MEMORY}"
+            return _failure("OutOfMemory", text)
         except Exception as error:  # noqa: BLE001  # top of the worker: one file, one record
             text = (
                 f"{job.header['path']}: {type(error).__name__}: {error}. This is a bug; report it."

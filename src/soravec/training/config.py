@@ -37,7 +37,7 @@ class DataOptions:
     num_workers: int | None = None
     """Processes that decode; None for one per core."""
     limits: Limits = LIMITS
-    """What is refused of a video: pixels, fps, seconds, streams, packets."""
+    """What is refused of a video: pixels, fps, seconds, streams, packets, memory."""
 
     def __post_init__(self) -> None:
         for name in ("fps", "segment_seconds", "num_workers"):

@@ -11,10 +11,10 @@ MOST = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Beyond any of these a video is refused with `TooLarge`.
+    """Beyond any of these but the last a video is refused with `TooLarge`.
 
     They lie far above what cameras and archives write, and far below what a hostile file can ask of
-    a machine. A child's deadline and memory are limited besides: see `soravec.sandbox`.
+    a machine. A child's deadline is limited besides: see `soravec.sandbox`.
     """
 
     pixels: int = 8192 * 8192
@@ -27,6 +27,9 @@ class Limits:
     """In one file, of any kind."""
     packets: int = 50_000_000
     """Of the stream that is read: nineteen days at 30 frames per second."""
+
+    memory: int = 4 * 2**30
+    """Bytes that a child may hold which reads it; in your own process it is not limited."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
