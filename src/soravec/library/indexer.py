@@ -331,10 +331,9 @@ class Indexer:
 
     def _is_tried_again(self, error_type: str) -> bool:
         """Return whether a file that failed in this way may succeed now, though unchanged."""
-        is_limited = (
-            error_type in (TooLarge.__name__, "OutOfMemory") and self._options.limits != LIMITS
-        )
-        return self._options.retry_failed or is_limited or error_type == WorkerError.__name__
+        is_limited = error_type in (TooLarge.__name__, "OutOfMemory")
+        may_pass = is_limited and self._options.limits != LIMITS
+        return self._options.retry_failed or may_pass or error_type == WorkerError.__name__
 
     def _unchanged(self, file: FileStamp) -> bool:
         key = self._catalogue.known_file(file)
