@@ -60,7 +60,7 @@ def many(store, num_rows, tell):
     rng = np.random.default_rng(0)
     with store._lock.held():
         space = store.space()
-        index = store._store(space)
+        index = store.stores.open(space)
         while True:
             rows = rng.normal(size=(num_rows, space.dim)).astype(np.float32)
             keys = np.arange(1_000_000, 1_000_000 + num_rows)

@@ -49,7 +49,7 @@ def rows_of(library):
 
 def vectors_of(library):
     """(video_id, ordinal) to vector, as the index holds them."""
-    store = library._store(library.space())
+    store = library.stores.open(library.space())
     found = {}
     for key, count in store.counts().items():
         rows = store.rows_of(key)

@@ -170,3 +170,46 @@ def test_a_query_unlike_what_is_stored_is_asked_everywhere(
             got = (rows.video_keys * PER_VIDEO + rows.ordinals).tolist()
             found[everywhere] += len(wanted & set(got)) / K / 20
     assert found[True] >= 0.99 > found[False]
+
+
+@pytest.mark.parametrize("is_approximate", [False, True])
+def test_nothing_of_what_was_removed_is_left_after_pruning(tmp_path, monkeypatch, is_approximate):
+    monkeypatch.setattr(lance, "ANN_MIN_ROWS", 300 if is_approximate else 10_000)
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(2000, 64)).astype(np.float32)
+    keys, ordinals = np.divmod(np.arange(2000), 10)
+    store = LanceStore(tmp_path / "vectors", "x", 64)
+    store.replace(VectorRows(keys, ordinals.astype(np.int32), vectors))
+    store.optimise()
+    removed = vectors[55]
+    low, high = vectors.min(), vectors.max()
+    code = np.round((removed - low) / (high - low) * 255).astype(np.int16)  # as the index holds it
+
+    def holding():
+        found = set()
+        for path in tmp_path.rglob("*"):
+            content = path.read_bytes() if path.is_file() else b""
+            data = np.frombuffer(content, np.uint8).astype(np.int16)
+            windows = np.lib.stride_tricks.sliding_window_view(data, 64) if len(data) >= 64 else ()
+            alike = len(windows) and (np.abs(windows - code).max(axis=1) <= 3).any()
+            found |= {"vector"} if removed.tobytes() in content else set()
+            found |= {"code"} if alike else set()
+        return found
+
+    assert holding() == ({"vector", "code"} if is_approximate else {"vector"})
+    store.remove([5])
+    store.optimise(rewrite=True)
+    reader = LanceStore(tmp_path / "vectors", "x", 64, create=False)
+    version = store.version()
+    store.prune()
+    assert holding() == set()
+    assert store.version() == version
+    assert len(reader.search(vectors[100], 5)) == len(store.search(vectors[100], 5)) == 5
+    assert store.search(vectors[100], 1).video_keys.tolist() == [10]
+    store.remove(list(range(200)))
+    store.optimise(rewrite=True)
+    store.prune()
+    assert store.counts() == {}
+    assert vectors[100].tobytes() not in b"".join(
+        path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()
+    )

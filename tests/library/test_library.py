@@ -225,7 +225,7 @@ def test_queries_of_another_space_are_refused(made, videos, tmp_path):
     query = VectorQuery(np.ones((1, 3), np.float32), np.zeros(1), np.ones(1), "elsewhere")
     with pytest.raises(ModelError, match="Make the query with the library's model"):
         search_vectors(
-            made.catalogue, made._store(made.space()), made.space(), query, k=1, where=Filter()
+            made.catalogue, made.stores.open(made.space()), made.space(), query, k=1, where=Filter()
         )
 
 
@@ -249,7 +249,7 @@ def test_an_open_library_sees_what_another_writes(library, videos):
     with Library(library.path) as other:
         other.repair()
     assert library.search(video=query)[0] == best
-    assert library._store(library.space()) is library._store(library.space())
+    assert library.stores.open(library.space()) is library.stores.open(library.space())
 
 
 def test_an_empty_library_says_what_to_do(library):

@@ -122,7 +122,7 @@ def test_a_still_segment_is_found_among_moving_ones(library, videos):
     moving = [row(0.8 + 0.05 * rng.random(), 0.9) for _ in range(25)]
     rows = np.stack([still, *moving])
     videos_key = np.full(len(rows), key, np.int64)
-    store = library._store(space)
+    store = library.stores.open(space)
     store.replace(VectorRows(videos_key, np.arange(len(rows), dtype=np.int32), rows))
     with library.catalogue.transaction():
         library.catalogue._db.executemany(

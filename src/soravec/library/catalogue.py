@@ -32,7 +32,7 @@ from soravec.library.schema import (
 from soravec.types import VideoInfo
 from soravec.video import is_url
 
-FORGETTING = "forgetting:"
+FORGETTING, UNCOMPACTED = "forgetting:", "uncompacted"
 NUM_ATTEMPTS = 6
 """How often, over 6 s, the catalogue is written back before a reader is said to be in the way."""
 
@@ -102,7 +102,8 @@ class Catalogue:
         try:
             yield
         finally:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # else SQLite has given up by itself
+                self._db.execute("ROLLBACK")
 
     def rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """Return the rows of a query as tuples."""
@@ -226,11 +227,10 @@ class Catalogue:
     # Spaces and segments
 
     def put_space(self, space: Space) -> None:
-        """Store a space, and make it the one that is searched."""
+        """Store a space; it is searched once `use_space` says so, or where it is the first."""
         self._db.execute(
-            "INSERT INTO spaces VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT(space_id) DO UPDATE"
-            " SET model_name = excluded.model_name, model_path = excluded.model_path,"
-            " used = excluded.used",
+            "INSERT INTO spaces VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0) ON CONFLICT(space_id) DO UPDATE"
+            " SET model_name = excluded.model_name, model_path = excluded.model_path",
             (
                 space.space_id,
                 space.feature_id,
@@ -239,9 +239,12 @@ class Catalogue:
                 space.appearance_dim,
                 space.dim,
                 space.motion_weight,
-                time.time(),
             ),
         )
+
+    def use_space(self, space_id: str) -> None:
+        """Make a space the one that is searched."""
+        self._db.execute("UPDATE spaces SET used = ? WHERE space_id = ?", (time.time(), space_id))
 
     def spaces(self) -> list[Space]:
         """Return every space, the one used last first."""
@@ -251,6 +254,10 @@ class Catalogue:
         )
         folder = _only(self.rows("SELECT value FROM meta WHERE key = 'vectors'")) or "vectors"
         return [replace(Space(*row), vectors_folder=folder) for row in rows]
+
+    def space(self, space_id: str) -> Space:
+        """Return a space that was put here."""
+        return next(one for one in self.spaces() if one.space_id == space_id)
 
     def now(self, space: Space) -> Space:
         """Return a space as it is now.
@@ -330,8 +337,11 @@ class Catalogue:
             "UPDATE spaces SET vectors_version = ? WHERE space_id = ?", (vectors_version, space_id)
         )
 
-    def mark_pending(self, space_id: str, keys: Iterable[int]) -> None:
-        """Note that the vectors of some videos are not in the index."""
+    def mark_pending(self, space_id: str, keys: Iterable[int] | None = None) -> None:
+        """Note that the vectors of some videos, or of all, are not in the index."""
+        if keys is None:
+            self._db.execute("UPDATE embeddings SET indexed = 0 WHERE space_id = ?", (space_id,))
+            return
         self._db.executemany(
             "UPDATE embeddings SET indexed = 0 WHERE video_key = ? AND space_id = ?",
             [(key, space_id) for key in keys],
@@ -339,13 +349,15 @@ class Catalogue:
 
     def pending(self, space_id: str) -> list[int]:
         """Return the keys of the videos that have a path, but no vectors in the index."""
-        sql = (
-            "SELECT e.video_key FROM embeddings e WHERE e.space_id = ? AND e.indexed = 0"
-            " AND EXISTS (SELECT 1 FROM paths p WHERE p.video_key = e.video_key)"
-        )
-        return [key for (key,) in self.rows(sql, (space_id,))]
+        return self._keys(f"e.indexed = 0 AND EXISTS {_A_PATH}", space_id)
 
-    # Words
+    def stale(self, space_id: str) -> list[int]:
+        """Return the keys of the videos that have vectors in the index, but no path any more."""
+        return self._keys(f"e.indexed = 1 AND NOT EXISTS {_A_PATH}", space_id)
+
+    def _keys(self, condition: str, space_id: str) -> list[int]:
+        sql = f"SELECT e.video_key FROM embeddings e WHERE e.space_id = ? AND {condition}"
+        return [key for (key,) in self.rows(sql, (space_id,))]
 
     def put_text(
         self,
@@ -418,8 +430,14 @@ class Catalogue:
         rows = self.rows("SELECT key FROM meta WHERE key GLOB ?", (f"{FORGETTING}*",))
         return [key.removeprefix(FORGETTING) for (key,) in rows]
 
+    def is_forgetting(self) -> bool:
+        """Whether something of a forgotten video may be left, be it in free pages of the file."""
+        sql = "SELECT 1 FROM meta WHERE key = ? OR key GLOB ?"
+        return bool(self.rows(sql, (UNCOMPACTED, f"{FORGETTING}*")))
+
     def forgot(self, video_id: str) -> None:
-        """Note that nothing is left of a video; not even its identity."""
+        """Note that nothing is left of a video, not even its identity, but for `compact`."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, '')", (UNCOMPACTED,))
         self._db.execute("DELETE FROM meta WHERE key = ?", (f"{FORGETTING}{video_id}",))
 
     def compact(self) -> None:
@@ -434,6 +452,7 @@ class Catalogue:
             for attempt in range(NUM_ATTEMPTS):
                 ((is_busy, *_),) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 if not is_busy:
+                    self._db.execute("DELETE FROM meta WHERE key = ?", (UNCOMPACTED,))
                     return
                 time.sleep(0.1 * 2**attempt)
             raise LibraryError(
@@ -471,6 +490,9 @@ class Catalogue:
         self._db.execute("COMMIT")
         sync_folder(path.parent)
         sync_folder(path.parent.parent)
+
+
+_A_PATH = "(SELECT 1 FROM paths p WHERE p.video_key = e.video_key)"
 
 
 def _only(rows: list[Any]) -> Any:  # noqa: ANN401  # a column of any type

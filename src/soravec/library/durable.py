@@ -70,6 +70,16 @@ def sync_new(root: Path, known: set[str]) -> None:
         known.add(folder)
 
 
+def sync_folders(root: Path) -> None:
+    """Make what was removed anywhere below a folder durably so.
+
+    Raises:
+        OSError: The disk fails.
+    """
+    for folder, _, _ in os.walk(root):
+        sync_folder(Path(folder))
+
+
 def _sync(path: Path) -> None:
     # Windows syncs only what may be written.
     descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)

@@ -218,6 +218,7 @@ class Indexer:
                 self._index.flush()
             raise
         self._index.flush()
+        self._index.remove_stale()
         self._index.optimise()
         return self._report
 
@@ -466,13 +467,9 @@ class Indexer:
 
     def _remove(self, path: str) -> None:
         """Note that a file is gone. Features stay, so that its return costs nothing."""
-        keys = self._catalogue.rows("SELECT video_key FROM paths WHERE path = ?", (path,))
         with self._catalogue.transaction():
             self._catalogue.drop_path(path)
             self._catalogue.drop_failure(path)
-        for (key,) in keys:
-            if not self._catalogue.path_of(key):
-                self._index.remove(key)
         self._tell(FileResult(path, "removed"))
 
     def _tell(self, result: FileResult) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soravec.errors import LibraryError
-from soravec.library.durable import remove_folder, sync_folder, sync_new
+from soravec.library.durable import remove_folder, sync_folder, sync_folders, sync_new
 from soravec.library.filters import as_ranges
 from soravec.library.store import Allowed, VectorRows
 
@@ -149,7 +149,7 @@ class LanceStore:
 
     def remove(self, video_keys: Sequence[int]) -> None:
         """Remove every row of some videos."""
-        if len(video_keys) and self._table.count_rows():
+        if len(video_keys) and self._num_rows():
             self._guard(self._table.delete, _is_one_of(sorted(video_keys)))
 
     def search(
@@ -176,7 +176,7 @@ class LanceStore:
             if len(rows) == k:
                 return rows
         condition = _condition(allowed)
-        is_few = int(self._table.count_rows(condition)) < SCAN_MAX_ROWS
+        is_few = self._num_rows(condition) < SCAN_MAX_ROWS
         return self._nearest(query, k, 0.0 if is_few else 1.0, condition)
 
     def _nearest(
@@ -198,7 +198,7 @@ class LanceStore:
         if probed_share == 0:
             builder = builder.bypass_vector_index()
         else:
-            num_partitions = int(self._table.count_rows()) / self._partition_rows()
+            num_partitions = self._num_rows() / self._partition_rows()
             probes = max(MIN_PROBES, ceil(probed_share * num_partitions))
             # Rows that are gone leave more partitions than the others would have.
             probes = probes if probed_share < 1 else ALL_PROBES
@@ -242,16 +242,16 @@ class LanceStore:
             raise LibraryError(f"{self._place}: cannot be removed ({error.strerror})") from error
         self._open(create=True)
 
-    def optimise(self, *, forget: bool = False) -> None:
+    def optimise(self, *, rewrite: bool = False) -> None:
         """Compact, and build or extend the approximate index where it pays."""
         from lancedb.index import BTree, IvfSq
 
-        num_rows = self._table.count_rows()
+        num_rows = self._num_rows()
         if not num_rows:
-            if forget:  # nothing is left that a version could be kept for
-                self.reset()
             return
-        indices = {index.name: index.columns for index in self._table.list_indices()}
+        if rewrite:  # what is deleted stays in a file of which it is a small part
+            self._guard(self._table.update, values_sql={"ordinal": "ordinal"})
+        indices = {index.name: index.columns for index in self._guard(self._table.list_indices)}
         if "video_key_idx" not in indices:
             self._guard(self._table.create_index, "video_key", config=BTree())
         wanted = round(sqrt(num_rows))
@@ -270,16 +270,27 @@ class LanceStore:
             )
             name = f"{_INDEX}{wanted}"
             self._guard(self._table.create_index, "vector", config=config, name=name)
-        kept = timedelta(0) if forget else KEPT
+        self._guard(self._table.optimize, cleanup_older_than=KEPT)
+
+    def prune(self) -> None:
+        """Leave the latest version alone on the disk, whoever reads an older one."""
+        if not self._num_rows():  # nothing is left that a version could be kept for
+            self.reset()
         with warnings.catch_warnings():  # of readers that must look again; `Library` does
             warnings.simplefilter("ignore", UserWarning)
-            self._guard(self._table.optimize, cleanup_older_than=kept, delete_unverified=forget)
+            kept = {"cleanup_older_than": timedelta(0), "delete_unverified": True}
+            self._guard(self._table.optimize, **kept)
+        self.sync()
+        sync_folders(self._place)
+
+    def _num_rows(self, condition: str | None = None) -> int:
+        return int(self._guard(self._table.count_rows, condition))
 
     def _partition_rows(self) -> int:
         """Return for how many rows a partition of the index was made, 0 without an index."""
         version = self.version()
         if self._index is None or self._index[0] != version:
-            names = (index.name for index in self._table.list_indices())
+            names = (index.name for index in self._guard(self._table.list_indices))
             sizes = [int(name.removeprefix(_INDEX)) for name in names if name.startswith(_INDEX)]
             self._index = version, max(sizes, default=0)
         return self._index[1]

@@ -1,18 +1,16 @@
 """A library: a folder of videos' vectors, and what is known of them."""
 
 import logging
-import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 from soravec.errors import LibraryBusy, LibraryError, ModelError, QueryError
 from soravec.library.annotations import annotations_by_key
 from soravec.library.catalogue import Catalogue
-from soravec.library.durable import remove_others
 from soravec.library.features import FeatureFiles
 from soravec.library.filters import Filter
 from soravec.library.identity import absolute, find_videos, located
@@ -28,9 +26,11 @@ from soravec.library.search import (
     segment_query,
     without_repeats,
 )
-from soravec.library.store import VectorStore, opened
+from soravec.library.store import VectorStore
+from soravec.library.stores import Stores
 from soravec.library.summary import LibrarySummary, summarised
 from soravec.library.tags import classes_asked, search_tags, tag_head
+from soravec.library.upkeep import Upkeep
 from soravec.library.vectors import VectorIndex
 from soravec.runtime.encoder import Encoder, load
 from soravec.runtime.folder import bundled_models
@@ -38,12 +38,6 @@ from soravec.types import Hit
 from soravec.video import LIMITS, AllowUrls, Limits
 
 DEFAULT_MODEL = "sora-mini"
-
-RETRY_SECONDS = 0.3
-"""After which an index that could not be opened is tried again, before it is made anew."""
-
-OURS = re.compile(r"vectors(\.[0-9a-f]{8})?(\.old)?")
-"""The names of folders of vectors."""
 
 NUM_ATTEMPTS = 6
 """How often vectors are asked, over 1.5 s, while writers take away what is being read."""
@@ -74,9 +68,10 @@ class Library:
         self.catalogue = Catalogue(self.path / "catalogue.db", create=create)
         self.files = FeatureFiles(self.path / "features")
         self._encoder: Encoder | None = None
-        self._stores: dict[tuple[str, str], LanceStore] = {}
         self._lock = WriterLock(self.path)
-        self._only_looks = False
+        self.stores = Stores(self.path, self.catalogue, self._lock)
+        self._upkeep = Upkeep(self.path, self.catalogue, self.files, self.stores, self._encoder_of)
+        self._mends = True
 
     def __enter__(self) -> "Library":
         return self
@@ -86,7 +81,7 @@ class Library:
 
     def close(self) -> None:
         """Let go of the catalogue and the vectors."""
-        self._stores.clear()
+        self.stores.close()
         self.catalogue.close()
 
     def add(
@@ -121,13 +116,13 @@ class Library:
         options = options or IndexOptions()
         videos = list(find_videos(roots, frame_folders=options.frame_folders))
         encoder = encoder or self.encoder()
-        with self._lock.held(), ThreadPoolExecutor(max_workers=1) as aside:
-            self._adopt(encoder)
+        with self._writing(), ThreadPoolExecutor(max_workers=1) as aside:
+            space = self._adopted(encoder)
             self.files.sweep()
-            self._finish_forgetting()
-            self._keep_vectors(self.space().vectors_folder)
+            self._upkeep.finish_forgetting()
+            self._upkeep.keep_vectors()
             # LanceDB takes a second to start: the workers start meanwhile.
-            opening: Future[VectorStore] = aside.submit(self._store, self.space())
+            opening: Future[VectorStore] = aside.submit(self.stores.open, space)
             index = VectorIndex(self.catalogue, self.files, opening, encoder)
             with index_progress(videos, visible=progress) as bar:
 
@@ -145,7 +140,10 @@ class Library:
                     on_result=tell,
                     on_progress=bar.on_progress,
                 )
-                return indexer.run(roots, videos)
+                report = indexer.run(roots, videos)
+            with self.catalogue.transaction():
+                self.catalogue.use_space(space.space_id)
+            return report
 
     def search(  # noqa: PLR0913  # four ways to ask, one answer
         self,
@@ -225,22 +223,26 @@ class Library:
         """
         for attempt in range(NUM_ATTEMPTS):
             try:
-                store = self._store(space)
-                self._mend_if_free(space, store)
+                store = self.stores.open(space)
                 if self._lock.is_held:  # nobody else changes anything
                     return ask(space, store)
+                self._mend_if_free(space)
                 with self.catalogue.snapshot():
                     now = self.catalogue.now(space)
+                    if not now.vectors_version:  # the first of them are on their way
+                        return []
                     if attempt < NUM_ATTEMPTS - 1:
                         store.checkout(now.vectors_version)
                     return ask(now, store)
             except LibraryError as error:
+                space = self.catalogue.space(space.space_id)
+                if not space.vectors_version:
+                    return []
                 if attempt == NUM_ATTEMPTS - 1:
                     raise
                 logger.info("asked again: %s", error)
                 time.sleep(0.05 * 2**attempt)
-                self._stores.clear()
-                space = self.space()
+                self.stores.close()
         raise AssertionError("unreachable")
 
     def _search_text(self, space: Space, text: str, *, k: int, where: Filter) -> list[Hit]:
@@ -276,85 +278,28 @@ class Library:
 
     def verify(self) -> list[str]:
         """Return what is wrong with the library, in sentences; an empty list where nothing is."""
-        self._only_looks = True
+        self.stores.makes_anew = False
         try:
-            return self._problems()
+            return self._upkeep.problems()
         finally:
-            self._only_looks = False
-
-    def _problems(self) -> list[str]:
-        problems = [row[0] for row in self.catalogue.rows("PRAGMA integrity_check")]
-        problems = [f"catalogue: {text}" for text in problems if text != "ok"]
-        for space in self.catalogue.spaces():
-            lost = self._lost_features(space).values()
-            problems += [f"features of video {name}: missing or damaged" for name in lost]
-            try:
-                if not self._index(space).is_true():
-                    problems.append(f"vectors of {space.model_name}: behind the catalogue")
-            except (LibraryError, ModelError) as error:
-                problems.append(str(error))
-        return problems
+            self.stores.makes_anew = True
 
     def repair(self) -> int:
         """Rebuild every vector index from the features; return how many videos have vectors again.
 
         A video whose features are damaged is taken out, and the next index run decodes it again.
+
+        Raises:
+            LibraryBusy: Another process is writing to this library.
+            LibraryError: The disk is full; nothing has changed.
         """
-        with self._lock.held():
-            for space in self.catalogue.spaces():
-                lost = self._lost_features(space)
-                with self.catalogue.transaction():
-                    for key in lost:
-                        self.catalogue.drop_embedding(key, space.space_id)
-            # Readers keep the old folder until this one is done; a name that was used before would
-            # be remembered by LanceDB.
-            anew = f"vectors.{uuid4().hex[:8]}"
-            built = []
-            for space in self.catalogue.spaces():
-                store = LanceStore(self.path / anew, space.space_id, space.dim)
-                keys = self._index(space, store).build()
-                built.append((space.space_id, keys, store.version()))
-            with self.catalogue.transaction():
-                self.catalogue.put_vectors_folder(anew)
-                for space_id, keys, version in built:
-                    self.catalogue.mark_indexed(space_id, keys, version)
-            self._stores.clear()
-            self._keep_vectors(anew)
-        return sum(len(keys) for _, keys, _ in built)
-
-    def _finish_forgetting(self) -> None:
-        """Remove what is left of videos that were forgotten, also by one who was killed at it."""
-        if not (pending := self.catalogue.forgetting()):
-            return
-        for space in self.catalogue.spaces():
-            self._compact(space, forget=True)
-        for video_id in pending:
-            if self.catalogue.video_key(video_id) is None:  # else it was indexed again since
-                self.files.forget(video_id)
-            with self.catalogue.transaction():
-                self.catalogue.forgot(video_id)
-        self.catalogue.compact()
-
-    def _compact(self, space: Space, *, forget: bool = False, removed: Sequence[int] = ()) -> None:
-        """Take videos out of the vectors, and compact these."""
-        store = self._store(space)
-        was_true = store.version() == space.vectors_version
-        store.remove(removed)
-        store.optimise(forget=forget)
-        store.sync()
-        if was_true and store.version() != space.vectors_version:
-            with self.catalogue.transaction():  # else the next run sees that something is amiss
-                self.catalogue.mark_indexed(space.space_id, [], store.version())
-
-    def _keep_vectors(self, name: str) -> None:
-        """Remove what was left of vectors that a repair had made, or was making."""
-        try:
-            remove_others(self.path, OURS, name)
-        except OSError as error:
-            raise LibraryError(f"{self.path}: old vectors cannot be removed ({error})") from error
+        with self._writing():
+            return self._upkeep.repair()
 
     def forget(self, video: str | Path) -> str:
         """Remove a video for good: vectors, features, words. Its files are left alone.
+
+        The vectors of all others are written anew, which takes its time in a large library.
 
         Args:
             video: A path, or a video's identity.
@@ -364,24 +309,21 @@ class Library:
 
         Raises:
             QueryError: It is not in the library.
+            LibraryBusy: Another process is writing to this library.
         """
-        if self.catalogue.forgetting():
-            with self._lock.held():
-                self._finish_forgetting()
         rows = self.catalogue.rows(
             "SELECT DISTINCT v.key, v.video_id FROM videos v LEFT JOIN paths p"
             " ON p.video_key = v.key WHERE v.video_id = ? OR p.path = ?",
             (str(video), str(located(video))),
         )
+        if not rows and self.catalogue.is_forgetting():  # maybe this one
+            with self._writing():
+                self._upkeep.finish_forgetting()
         if not rows:
             raise QueryError(f"{video}: not in this library")
         ((key, video_id),) = rows
-        with self._lock.held():
-            for space in self.catalogue.spaces():
-                self._compact(space, removed=[key])
-            with self.catalogue.transaction():
-                self.catalogue.forget(key)
-            self._finish_forgetting()
+        with self._writing():
+            self._upkeep.forget(key)
         return str(video_id)
 
     def space(self) -> Space:
@@ -415,8 +357,8 @@ class Library:
             )
         return encoder
 
-    def _adopt(self, encoder: Encoder) -> None:
-        """Make the encoder's space the one that is searched."""
+    def _adopted(self, encoder: Encoder) -> Space:
+        """Return the encoder's space; it is the one that is searched once it is filled."""
         bundled = bundled_models().get(encoder.name)
         is_bundled = bundled is not None and bundled.resolve() == encoder.folder.path
         config = encoder.config
@@ -433,60 +375,40 @@ class Library:
                 )
             )
         self._encoder = encoder
+        return self.catalogue.space(encoder.space_id)
 
-    def _store(self, space: Space) -> LanceStore:
-        """Return the vectors of a space as they are now; what was read of an index is kept."""
-        store = self._stores.get(space.place)
-        if store is not None and store.refresh():
-            return store
-        folder, is_writing = self.path / space.vectors_folder, self._lock.is_held
+    def _mend_if_free(self, space: Space) -> None:
+        """Repair what a killed writer left behind, unless a writer is at it right now.
+
+        What cannot be mended is found by `verify`; the rest answers without it.
+        """
+        if not self._mends or self._lock.is_held or self._is_true(space):
+            return
         try:
-            store = LanceStore(folder, space.space_id, space.dim, create=is_writing)
-        except LibraryError as error:
-            store = self._store_anew(space, error)
-        self._stores[space.place] = store
-        return store
+            with self._lock.held():
+                now = self.catalogue.now(space)  # somebody may have written since
+                if not self._is_true(now):
+                    self._upkeep.index(now, self.stores.open(now)).mend()
+        except LibraryBusy:
+            return
+        except (LibraryError, ModelError) as error:
+            self._mends = False
+            logger.warning("the index cannot be mended: %s", error)
 
-    def _store_anew(self, space: Space, error: LibraryError) -> LanceStore:
-        """Return an empty store in the place of one that is lost or damaged; its use mends it.
+    def _is_true(self, space: Space) -> bool:
+        version = self.stores.open(space).version()
+        is_known = version == self.catalogue.now(space).vectors_version
+        return is_known and not self.catalogue.pending(space.space_id)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the only right to write.
 
         Raises:
-            LibraryError: It cannot be made, or another process is writing, maybe just that; or this
-                is `verify`, which changes nothing.
+            LibraryBusy: Another process does, or a run of this very library is not over.
         """
-        was_writing = self._lock.is_held
-        folder = self.path / space.vectors_folder
-        if self._only_looks:
-            raise error
-        try:
-            with self._lock.held():
-                if not was_writing and self.space() != space:  # somebody was faster
-                    raise error
-                logger.warning("%s", error)
-                time.sleep(RETRY_SECONDS)  # a disk may have its moments
-                return LanceStore(folder, space.space_id, space.dim, anew=True)
-        except LibraryBusy:
-            raise error from None
-
-    def _index(self, space: Space, store: LanceStore | None = None) -> VectorIndex:
-        opening = opened(store or self._store(space))
-        return VectorIndex(self.catalogue, self.files, opening, self._encoder_of(space))
-
-    def _mend_if_free(self, space: Space, store: LanceStore) -> None:
-        """Repair what a killed writer left behind, unless a writer is at it right now."""
-        pending = self.catalogue.pending(space.space_id)
-        if store.version() == self.catalogue.now(space).vectors_version and not pending:
-            return
-        try:
-            with self._lock.held():
-                store.refresh()  # somebody may have written since
-                self._index(space, store).check_when_open()
-        except LibraryBusy:
-            return
-
-    def _lost_features(self, space: Space) -> dict[int, str]:
-        """Return the identities, by key, of the videos whose features are missing or damaged."""
-        sql = "SELECT video_key FROM embeddings WHERE space_id = ?"
-        keys = [key for (key,) in self.catalogue.rows(sql, (space.space_id,))]
-        ids = {key: self.catalogue.video_id(key) for key in keys}
-        return {k: name for k, name in ids.items() if self.files.is_lost(name, space.feature_id)}
+        if self._lock.is_held:
+            raise LibraryBusy(f"{self.path}: it is being written to. Wait until that is done.")
+        self._mends = True
+        with self._lock.held():
+            yield

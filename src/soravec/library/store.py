@@ -75,13 +75,16 @@ class VectorStore(Protocol):
     def reset(self) -> None:
         """Begin anew, empty: whatever is there is damaged."""
 
-    def optimise(self, *, forget: bool = False) -> None:
+    def optimise(self, *, rewrite: bool = False) -> None:
         """Compact, and build or extend the index where it pays.
 
         Args:
-            forget: Whether also what was removed lately goes at once, and not only later, when no
-                reader looks at it any more.
+            rewrite: Whether all rows are written anew, so that the new version shares no file with
+                older ones, which may still hold what was removed.
         """
+
+    def prune(self) -> None:
+        """Leave the latest version alone on the disk, durably, whoever reads an older one."""
 
 
 def opened(store: VectorStore) -> "Future[VectorStore]":

@@ -84,14 +84,19 @@ class VectorIndex:
             self._changed = True
         self._flushed = time.monotonic()
 
-    def remove(self, key: int) -> None:
-        """Take a video out of the index; the catalogue keeps its segments."""
+    def remove_stale(self) -> None:
+        """Take out the videos of which no file is left; the catalogue keeps their segments.
+
+        They answer nothing, and would crowd out others.
+        """
         self._check()
-        self._pending.pop(key, None)
-        self._store.remove([key])
+        stale = self._catalogue.stale(self._space_id)
+        if not stale:
+            return
+        self._store.remove(stale)
         self._store.sync()
         with self._catalogue.transaction():
-            self._catalogue.mark_pending(self._space_id, [key])
+            self._catalogue.mark_pending(self._space_id, stale)
             self._catalogue.mark_indexed(self._space_id, [], self._store.version())
         self._changed = True
 
@@ -114,7 +119,8 @@ class VectorIndex:
         sql = "SELECT vectors_version FROM spaces WHERE space_id = ?"
         rows = self._catalogue.rows(sql, (self._space_id,))
         missing = set(self._catalogue.pending(self._space_id)) - self._pending.keys()
-        return [(self._store.version(),)] == rows and not missing
+        stale = self._catalogue.stale(self._space_id)
+        return [(self._store.version(),)] == rows and not missing and not stale
 
     def check_when_open(self) -> None:
         """Mend what an earlier run left behind, if the index is open and that is not done yet.
@@ -154,7 +160,7 @@ class VectorIndex:
         wrong.update(self._catalogue.pending(self._space_id))
         wrong -= self._pending.keys()  # on their way
         with self._catalogue.transaction():
-            self._catalogue.mark_pending(self._space_id, wrong)
+            self._catalogue.mark_pending(self._space_id, wrong.union(extra))
         self._is_mending = True
         try:
             if extra:
