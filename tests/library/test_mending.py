@@ -11,6 +11,7 @@ from soravec.library.features import FeatureFiles
 from soravec.library.filters import Filter
 from soravec.library.search import VectorQuery, search_vectors
 from soravec.library.store import VectorRows
+from soravec.library.stores import Stores
 from soravec.library.vectors import VectorIndex
 
 
@@ -77,9 +78,7 @@ def test_a_mend_that_is_broken_off_is_not_taken_for_done(library, videos, monkey
 def test_an_index_that_cannot_be_opened_is_said_and_loses_nothing(library, videos, monkeypatch):
     add(library, videos / "early")
     with monkeypatch.context() as broken:
-        broken.setattr(
-            soravec.Library, "_store", lambda *_: (_ for _ in ()).throw(LibraryError("broken"))
-        )
+        broken.setattr(Stores, "open", lambda *_: (_ for _ in ()).throw(LibraryError("broken")))
         with pytest.raises(LibraryError, match="broken"):
             add(library, videos / "late")
     add(library, videos / "late")
