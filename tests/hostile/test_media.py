@@ -87,3 +87,16 @@ def test_the_sound_files_are_all_read(tmp_path, figures):
     for outcome in outcomes([(tmp_path / name,) for name in write_seeds(tmp_path)]):
         figures.count(wrong_with(outcome.reply, figures))
     assert figures.facts == {"read": len(SEEDS)}
+
+
+def test_pictures_before_the_start_cost_no_file(tmp_path):
+    """Found by the long form: their progress was negative, and the worker was killed for it."""
+    sound = write_seeds(tmp_path / "sound")
+    jobs = []
+    for number in (1247, 6005, 11846, 15388):
+        name, data = mutated(sound, number)
+        (tmp_path / name).write_bytes(data)
+        jobs.append((tmp_path / name,))
+    for outcome in outcomes(jobs):
+        assert not isinstance(outcome.reply, WorkerError), (outcome.job, outcome.reply)
+        assert not isinstance(read_made("it", outcome.reply, MODEL), Failed), outcome.job

@@ -218,3 +218,20 @@ def test_who_mends_mends_what_the_catalogue_names_by_then(library, videos, monke
             reader.space().vectors_folder
         ]
         assert reader.verify() == []
+
+
+def test_a_library_on_a_read_only_disk_answers(library, videos, monkeypatch):
+    before = library.search(video=videos / "harbour.mp4")
+    library.close()
+    monkeypatch.setattr("soravec.library.schema._is_on_read_only_disk", lambda path: True)
+    monkeypatch.setattr("soravec.library.lock.os.access", lambda *_: False)
+    with Library(library.path, create=False) as other:
+        assert other.search(video=videos / "harbour.mp4") == before
+        assert other.verify() == []
+        for work in (other.repair, lambda: other.add(videos, progress=False)):
+            with pytest.raises(LibraryError, match="cannot be written: it is read-only"):
+                work()
+        assert other.search("harbour")
+    (library.path / "catalogue.db-wal").write_bytes(b"not written back")
+    with pytest.raises(LibraryError, match="read-only disk and was not closed"):
+        Library(library.path, create=False)

@@ -91,7 +91,7 @@ def open_session(setup: Message) -> Callable[[Message, Parent], Message]:
 
 def _read_plain(encoder: Encoder, path: str, limits: Limits, parent: Parent) -> Message:
     def on_progress(info: VideoInfo, seconds: float) -> None:
-        done = {"done_seconds": seconds - info.start_seconds}
+        done = {"done_seconds": max(0.0, seconds - info.start_seconds)}  # a start may lie
         parent.tell({**done, "duration_seconds": info.duration_seconds})
 
     features, arrays = pack(encoder.read(path, limits=limits, on_progress=on_progress))

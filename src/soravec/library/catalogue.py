@@ -27,6 +27,7 @@ from soravec.library.schema import (
     SegmentRow,
     Space,
     Words,
+    connect,
     statements,
 )
 from soravec.types import VideoInfo
@@ -55,7 +56,7 @@ class Catalogue:
                 f" {path.parent}"
             )
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
+            self._db = connect(path)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")

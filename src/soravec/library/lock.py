@@ -1,5 +1,6 @@
 """The only right to write to a library, held by one process at a time."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ class WriterLock:
         if self._is_held:
             yield
             return
+        if not os.access(self._folder, os.W_OK):
+            raise LibraryError(f"{self._folder}: cannot be written: it is read-only")
         lock = sqlite3.connect(self._folder / "writer.lock", isolation_level=None, timeout=0)
         try:
             try:

@@ -1,8 +1,10 @@
 """The tables of `catalogue.db`, rows of them, and how those of an older format become them."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 FORMAT_VERSION = 2
@@ -151,6 +153,29 @@ CREATE INDEX texts_time ON texts(video_key, start_seconds);
 DROP INDEX texts_video;
 UPDATE meta SET value = '2' WHERE key = 'format_version';
 """
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a catalogue; one on a read-only disk only to be read.
+
+    SQLite writes beside a file that it reads, so it is told where nobody can. Then it does not look
+    at what was committed last and not yet written back, and that must not be there.
+
+    Raises:
+        sqlite3.DatabaseError: It cannot be opened.
+    """
+    if not path.is_file() or not _is_on_read_only_disk(path):
+        return sqlite3.connect(path, isolation_level=None, timeout=30)
+    log = path.with_name(f"{path.name}-wal")
+    if log.is_file() and log.stat().st_size:
+        raise sqlite3.OperationalError(
+            "it lies on a read-only disk and was not closed: open it once where it can be written"
+        )
+    return sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True, isolation_level=None)
+
+
+def _is_on_read_only_disk(path: Path) -> bool:
+    return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def statements(script: str) -> Iterator[str]:

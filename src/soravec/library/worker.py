@@ -117,7 +117,7 @@ def _embed(
     done = {"done_seconds": 0.0, "duration_seconds": 0.0}
 
     def on_progress(info: VideoInfo, seconds: float) -> None:
-        done["done_seconds"] = seconds - info.start_seconds
+        done["done_seconds"] = max(0.0, seconds - info.start_seconds)  # a start may lie
         done["duration_seconds"] = info.duration_seconds
         parent.tell(done)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from soravec.errors import ModelError, QueryError
+from soravec.errors import ModelError, QueryError, UnreadableVideo
 from soravec.runtime.engine import EngineName, Graph, Precision, open_graph
 from soravec.runtime.folder import ModelFolder, find_model
 from soravec.runtime.frames import (
@@ -318,6 +318,9 @@ class Encoder:
                 is_followed = is_followed or frames.following is not None
                 if on_progress is not None:
                     on_progress(video.info, float(frames.seconds[-1]))
+            if not features and start_seconds is None and end_seconds is None:
+                cause, remedy = "not one frame could be decoded", "Copy or download it again."
+                raise UnreadableVideo(video.info.path, cause, remedy)
             if not features:
                 raise QueryError(
                     f"{video.info.path}: no frame between {start_seconds} and {end_seconds}"
