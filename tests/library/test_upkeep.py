@@ -1,13 +1,14 @@
 """Forgetting, repairing and mending, interrupted and at odds with others."""
 
 import shutil
+from datetime import timedelta
 
 import pytest
 
 import soravec
 from soravec import Library
 from soravec.errors import LibraryBusy, LibraryError
-from soravec.library import upkeep
+from soravec.library import lance, upkeep
 from soravec.library.catalogue import Catalogue
 from soravec.library.lance import LanceStore
 from tests.library.test_library import model_of_another_space
@@ -130,14 +131,21 @@ def test_a_run_is_not_entered_again(library, videos, tmp_path):
 
 
 def test_what_a_broken_repair_left_is_removed(library, videos, monkeypatch):
-    def full(self, space, folder):
+    def full(self, space, lost, folder):
         (library.path / folder / "half").mkdir(parents=True)
         raise LibraryError("no space left on device")
 
+    before = library.search(video=videos / "harbour.mp4")
+    space, video_id = library.space(), before[0].video_id
+    features = library.files.path(video_id, space.feature_id)
+    sound = features.read_bytes()
+    features.write_bytes(b"damaged")
     monkeypatch.setattr(upkeep.Upkeep, "_built", full)
     with pytest.raises(LibraryError, match="no space"):
         library.repair()
     monkeypatch.undo()
+    assert library.search(video=videos / "harbour.mp4") == before
+    features.write_bytes(sound)
     assert [one.name for one in library.path.glob("vectors*")] == ["vectors"]
     for left in ("vectors.01234567", "vectors.old.old"):  # of one that was killed
         (library.path / left).mkdir()
@@ -160,14 +168,77 @@ def test_a_model_that_is_gone_does_not_keep_others_from_being_repaired(library, 
 
 def test_one_video_that_cannot_be_mended_does_not_silence_the_others(library, videos, caplog):
     space = library.space()
-    key = library.catalogue.rows("SELECT video_key FROM paths WHERE path LIKE '%desert.mp4'")[0][0]
-    with library.catalogue.transaction():
-        library.catalogue.mark_pending(space.space_id, [key])
+    key = library.catalogue.rows("SELECT min(key) FROM videos")[0][0]
+    ((path,),) = library.catalogue.rows("SELECT path FROM paths WHERE video_key = ?", (key,))
     library.files.path(library.catalogue.video_id(key), space.feature_id).write_bytes(b"damaged")
-    for _ in range(2):
-        assert "harbour.mp4" in names(library, videos / "harbour.mp4")
-    assert caplog.text.count("cannot be mended") == 1
-    assert any("missing or damaged" in problem for problem in library.verify())
+    library.close()
+    shutil.rmtree(library.path / "vectors")
+    with Library(library.path) as reader:
+        for _ in range(2):
+            assert len(names(reader, videos / "harbour.mp4")) == 3
+        assert caplog.text.count("no vectors:") == 1
+        assert any("missing or damaged" in problem for problem in reader.verify())
+        shutil.copy(videos / "desert.mp4", videos / "new.mp4")
+        assert reader.add(videos, progress=False).failed == 0
+        assert reader.repair() == 3
+        assert reader.add(videos, progress=False).indexed == 1  # decoded anew
+        assert path.rpartition("/")[2] in names(reader, path, k=1)
+        assert reader.verify() == []
+
+
+def test_a_file_that_returns_with_damaged_features_is_decoded_anew(library, videos, tmp_path):
+    video_id = library.search(video=videos / "desert.mp4", k=1)[0].video_id
+    (videos / "desert.mp4").rename(tmp_path / "away.mp4")
+    library.add(videos, progress=False)
+    library.files.path(video_id, library.space().feature_id).write_bytes(b"damaged")
+    (tmp_path / "away.mp4").rename(videos / "desert.mp4")
+    assert library.add(videos, progress=False).indexed == 1
+    assert "desert.mp4" in names(library, videos / "desert.mp4", k=1)
+    assert library.verify() == []
+
+
+def test_readers_keep_an_old_version_until_what_is_forgotten_is_gone(library, videos, monkeypatch):
+    monkeypatch.setattr(lance, "KEPT", timedelta(0))
+    before = library.search(video=videos / "harbour.mp4")
+    forget, seen = Catalogue.forget, []
+
+    def look(self, key):
+        with Library(library.path, create=False) as other:
+            other.catalogue.forget = None
+            other.stores.open(other.space()).checkout(other.space().vectors_version)
+            seen.append(other.search(video=videos / "harbour.mp4"))
+        forget(self, key)
+
+    monkeypatch.setattr(Catalogue, "forget", look)
+    library.forget(videos / "desert.mp4")
+    assert seen == [before]
+
+
+def test_forgetting_leaves_nothing_of_a_reset_that_was_killed(library, videos):
+    rest = library.path / "vectors" / f"space_{library.space().space_id}.lance.old"
+    rest.mkdir()
+    (rest / "half").write_text("vectors")
+    library.forget(videos / "desert.mp4")
+    assert not rest.exists()
+
+
+def test_somebody_who_reads_for_long_does_not_keep_others_from_adding(library, videos, caplog):
+    shutil.copy(videos / "desert.mp4", videos / "new.mp4")
+    with Library(library.path, create=False) as reader, reader.catalogue.snapshot():
+        reader.space()
+        with pytest.raises(LibraryError, match="somebody reads the catalogue"):
+            library.forget(videos / "desert.mp4")
+        assert library.add(videos, progress=False).indexed == 1
+        assert "somebody reads the catalogue" in caplog.text
+    library.add(videos, progress=False)
+    assert not library.catalogue.is_forgetting()
+
+
+def test_a_library_of_two_models_is_whole_after_a_run_of_one(library, videos, tmp_path):
+    library.add(videos, encoder=model_of_another_space(tmp_path / "model"), progress=False)
+    (videos / "desert.mp4").unlink()
+    library.add(videos, progress=False)
+    assert library.verify() == []
 
 
 def test_readers_have_the_old_model_until_the_new_one_has_all(library, videos, tmp_path):
@@ -218,6 +289,7 @@ def test_who_mends_mends_what_the_catalogue_names_by_then(library, videos, monke
             reader.space().vectors_folder
         ]
         assert reader.verify() == []
+        assert reader._mends
 
 
 def test_a_library_on_a_read_only_disk_answers(library, videos, monkeypatch):

@@ -24,6 +24,7 @@ from soravec.library.schema import (
     FROM_1_TO_2,
     MOVED_FORMAT,
     SCHEMA,
+    TIMEOUT_SECONDS,
     SegmentRow,
     Space,
     Words,
@@ -147,15 +148,12 @@ class Catalogue:
                 time.time(),
             ),
         )
-        key = self.video_key(video_id)
-        assert key is not None
-        return key
+        return int(_only(self.rows("SELECT key FROM videos WHERE video_id = ?", (video_id,))))
 
     def info(self, video_key: int) -> VideoInfo:
         """Return what a video's file says."""
-        return info_from_json(
-            json.loads(_only(self.rows("SELECT info FROM videos WHERE key = ?", (video_key,))))
-        )
+        stored = _only(self.rows("SELECT info FROM videos WHERE key = ?", (video_key,)))
+        return info_from_json(json.loads(stored))
 
     def put_info(self, video_key: int, info: VideoInfo, *, recorded: float) -> None:
         """Replace what a video's file says; when the video begins and ends stays."""
@@ -317,14 +315,13 @@ class Catalogue:
 
         It may while it has a file, and once its vectors are in the index.
         """
-        sql = f"{ANSWERING} ORDER BY s.ordinal"
-        rows = self.rows(sql, (video_key, space_id))
+        rows = self.rows(f"{ANSWERING} ORDER BY s.ordinal", (video_key, space_id))
         return [SegmentRow(video_key, o, start, end, bool(a)) for o, start, end, a in rows]
 
     def segment(self, video_key: int, ordinal: int, space_id: str) -> SegmentRow | None:
         """Return one segment of a video that may answer, or None where there is none such."""
-        sql = f"{ANSWERING} AND s.ordinal = ?"
-        for _, start, end, approximate in self.rows(sql, (video_key, space_id, ordinal)):
+        given = video_key, space_id, ordinal
+        for _, start, end, approximate in self.rows(f"{ANSWERING} AND s.ordinal = ?", given):
             return SegmentRow(video_key, ordinal, start, end, bool(approximate))
         return None
 
@@ -450,6 +447,7 @@ class Catalogue:
         try:
             self._db.execute("INSERT INTO words(words) VALUES ('optimize')")
             self._db.execute("VACUUM")
+            self._db.execute("PRAGMA busy_timeout = 100")  # milliseconds
             for attempt in range(NUM_ATTEMPTS):
                 ((is_busy, *_),) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 if not is_busy:
@@ -462,6 +460,8 @@ class Catalogue:
             )
         except sqlite3.DatabaseError as error:
             raise LibraryError(f"the catalogue cannot be compacted: {error}") from error
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {1000 * TIMEOUT_SECONDS}")
 
     def _prepare(self, path: Path) -> None:
         if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'meta'"):

@@ -39,6 +39,17 @@ def remove_folder(folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def remove_rest(folder: Path) -> None:
+    """Remove what `remove_folder` left of a folder when it was broken off.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    old = folder.with_name(f"{folder.name}.old")
+    if old.exists():
+        shutil.rmtree(old)
+
+
 def remove_others(parent: Path, names: re.Pattern[str], kept: str) -> None:
     """Remove the folders of such names but one.
 

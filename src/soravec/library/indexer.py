@@ -350,8 +350,10 @@ class Indexer:
             lost = not self._catalogue.path_of(key)
             with self._catalogue.transaction():
                 self._put_path(file, key)
-            if lost:
-                self._index.rebuild([key])
+            if lost and self._index.rebuild([key]):  # its features are damaged
+                with self._catalogue.transaction():
+                    self._catalogue.drop_embedding(key, self._space_id)
+                return False
             self._tell_known(file, "unchanged" if before == key else "moved")
             return True
         if not self._files.has(video_id, self._encoder.feature_id):

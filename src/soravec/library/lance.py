@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soravec.errors import LibraryError
-from soravec.library.durable import remove_folder, sync_folder, sync_folders, sync_new
+from soravec.library.durable import remove_folder, remove_rest, sync_folder, sync_folders, sync_new
 from soravec.library.filters import as_ranges
 from soravec.library.store import Allowed, VectorRows
 
@@ -270,12 +270,18 @@ class LanceStore:
             )
             name = f"{_INDEX}{wanted}"
             self._guard(self._table.create_index, "vector", config=config, name=name)
-        self._guard(self._table.optimize, cleanup_older_than=KEPT)
+        # Readers read the version that the catalogue names, however old: it goes by `prune`.
+        kept = timedelta(days=36_500) if rewrite else KEPT
+        self._guard(self._table.optimize, cleanup_older_than=kept)
 
     def prune(self) -> None:
         """Leave the latest version alone on the disk, whoever reads an older one."""
         if not self._num_rows():  # nothing is left that a version could be kept for
             self.reset()
+        try:
+            remove_rest(self._place)
+        except OSError as error:
+            raise LibraryError(f"{self._folder}: cannot be removed ({error.strerror})") from error
         with warnings.catch_warnings():  # of readers that must look again; `Library` does
             warnings.simplefilter("ignore", UserWarning)
             kept = {"cleanup_older_than": timedelta(0), "delete_unverified": True}

@@ -42,6 +42,9 @@ DEFAULT_MODEL = "sora-mini"
 NUM_ATTEMPTS = 6
 """How often vectors are asked, over 1.5 s, while writers take away what is being read."""
 
+WAIT_SECONDS = 2.0
+"""For so long a writer waits for a reader that mends what another left behind."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -119,7 +122,7 @@ class Library:
         with self._writing(), ThreadPoolExecutor(max_workers=1) as aside:
             space = self._adopted(encoder)
             self.files.sweep()
-            self._upkeep.finish_forgetting()
+            self._finish_forgetting()
             self._upkeep.keep_vectors()
             # LanceDB takes a second to start: the workers start meanwhile.
             opening: Future[VectorStore] = aside.submit(self.stores.open, space)
@@ -386,9 +389,10 @@ class Library:
             return
         try:
             with self._lock.held():
-                now = self.catalogue.now(space)  # somebody may have written since
+                now = self.catalogue.space(space.space_id)  # somebody may have written since
                 if not self._is_true(now):
                     self._upkeep.index(now, self.stores.open(now)).mend()
+                    self._mends = self._is_true(now)  # else it cannot, and need not try again
         except LibraryBusy:
             return
         except (LibraryError, ModelError) as error:
@@ -410,5 +414,12 @@ class Library:
         if self._lock.is_held:
             raise LibraryBusy(f"{self.path}: it is being written to. Wait until that is done.")
         self._mends = True
-        with self._lock.held():
+        with self._lock.held(wait_seconds=WAIT_SECONDS):
             yield
+
+    def _finish_forgetting(self) -> None:
+        """Finish what was begun; where it cannot be, videos are added all the same."""
+        try:
+            self._upkeep.finish_forgetting()
+        except LibraryError as error:
+            logger.warning("%s", error)

@@ -28,8 +28,11 @@ class WriterLock:
         return self._is_held
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, *, wait_seconds: float = 0.0) -> Iterator[None]:
         """Hold the lock.
+
+        Args:
+            wait_seconds: How long to wait for another process that holds it.
 
         Raises:
             LibraryBusy: Another process does.
@@ -40,7 +43,8 @@ class WriterLock:
             return
         if not os.access(self._folder, os.W_OK):
             raise LibraryError(f"{self._folder}: cannot be written: it is read-only")
-        lock = sqlite3.connect(self._folder / "writer.lock", isolation_level=None, timeout=0)
+        path = self._folder / "writer.lock"
+        lock = sqlite3.connect(path, isolation_level=None, timeout=wait_seconds)
         try:
             try:
                 lock.execute("BEGIN EXCLUSIVE")

@@ -58,6 +58,9 @@ class Words(NamedTuple):
     """As the file states it."""
 
 
+TIMEOUT_SECONDS = 30
+"""For so long one process waits for another that writes to the catalogue."""
+
 ANSWERING = """
 SELECT s.ordinal, s.start_seconds, s.end_seconds, s.approximate FROM segments s
 JOIN embeddings e ON e.video_key = s.video_key AND e.space_id = s.space_id
@@ -165,7 +168,7 @@ def connect(path: Path) -> sqlite3.Connection:
         sqlite3.DatabaseError: It cannot be opened.
     """
     if not path.is_file() or not _is_on_read_only_disk(path):
-        return sqlite3.connect(path, isolation_level=None, timeout=30)
+        return sqlite3.connect(path, isolation_level=None, timeout=TIMEOUT_SECONDS)
     log = path.with_name(f"{path.name}-wal")
     if log.is_file() and log.stat().st_size:
         raise sqlite3.OperationalError(

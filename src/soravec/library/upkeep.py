@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -73,20 +73,19 @@ class Upkeep:
         They lie in another folder, of which readers learn when it is whole; a name that was used
         before would be remembered by LanceDB.
         """
-        for space in self._catalogue.spaces():
-            lost = self._lost_features(space)
-            with self._catalogue.transaction():
-                for key in lost:
-                    self._catalogue.drop_embedding(key, space.space_id)
+        spaces = self._catalogue.spaces()
+        lost = [self._lost_features(space) for space in spaces]
         anew = f"vectors.{uuid4().hex[:8]}"
         try:
-            built = [self._built(space, anew) for space in self._catalogue.spaces()]
+            built = [self._built(*each, anew) for each in zip(spaces, lost, strict=True)]
         except BaseException:
             remove_folder(self._path / anew)
             raise
         with self._catalogue.transaction():
             self._catalogue.put_vectors_folder(anew)
-            for space, (keys, version) in zip(self._catalogue.spaces(), built, strict=True):
+            for space, gone, (keys, version) in zip(spaces, lost, built, strict=True):
+                for key in gone:
+                    self._catalogue.drop_embedding(key, space.space_id)
                 self._catalogue.mark_pending(space.space_id)
                 self._catalogue.mark_indexed(space.space_id, keys, version)
         self._stores.close()
@@ -131,6 +130,8 @@ class Upkeep:
         if not self._catalogue.is_forgetting():
             return
         self.keep_vectors()
+        if left := [one for one in self._path.iterdir() if self._is_old(one.name)]:
+            raise LibraryError(f"{left[0]}: cannot be removed, and holds what was forgotten")
         for space in self._catalogue.spaces():
             store = self._stores.open(space)
             was_true = store.version() == space.vectors_version
@@ -145,7 +146,11 @@ class Upkeep:
                 self._catalogue.forgot(video_id)
         self._catalogue.compact()
 
-    def _built(self, space: Space, folder: str) -> tuple[list[int], int]:
+    def _is_old(self, name: str) -> bool:
+        current = [space.vectors_folder for space in self._catalogue.spaces()]
+        return OURS.fullmatch(name) is not None and name not in current
+
+    def _built(self, space: Space, lost: Container[int], folder: str) -> tuple[list[int], int]:
         """Return the keys of the videos whose vectors a folder now holds, and its version.
 
         Where the model is gone there are none: the vectors come back with it.
@@ -159,7 +164,7 @@ class Upkeep:
                 raise
             logger.warning("no vectors of %s were built: %s", space.model_name, error)
             return [], store.version()
-        return index.build(), store.version()
+        return index.build(without=lost), store.version()
 
     def _lost_features(self, space: Space) -> dict[int, str]:
         """Return the identities, by key, of the videos whose features are missing or damaged."""

@@ -6,7 +6,7 @@ much, after a kill or a power loss, is mended from the feature files.
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from concurrent.futures import Future
 
 import numpy as np
@@ -100,27 +100,36 @@ class VectorIndex:
             self._catalogue.mark_indexed(self._space_id, [], self._store.version())
         self._changed = True
 
-    def rebuild(self, keys: Sequence[int]) -> None:
+    def rebuild(self, keys: Sequence[int]) -> list[int]:
         """Compute the vectors of some videos from their features and put them in the index.
 
-        Raises:
-            LibraryError: The features of one are missing or damaged.
+        Returns:
+            The keys of those whose features are missing or damaged.
         """
+        lost = []
         for key in keys:
-            video_id = self._catalogue.video_id(key)
-            features = self._files.read(video_id, self._encoder.feature_id)
+            try:
+                embedding = self._embedding(key)
+            except LibraryError as error:
+                logger.warning("no vectors: %s", error)
+                lost.append(key)
+                continue
             with self._catalogue.transaction():
-                self.put(key, self._encoder.embed_features(features))
+                self.put(key, embedding)
             self.flush_when_due()
         self.flush()
+        return lost
+
+    def _embedding(self, key: int) -> Embedding:
+        video_id = self._catalogue.video_id(key)
+        return self._encoder.embed_features(self._files.read(video_id, self._encoder.feature_id))
 
     def is_true(self) -> bool:
         """Return whether the index is at the version that the catalogue knows, and whole."""
         sql = "SELECT vectors_version FROM spaces WHERE space_id = ?"
         rows = self._catalogue.rows(sql, (self._space_id,))
         missing = set(self._catalogue.pending(self._space_id)) - self._pending.keys()
-        stale = self._catalogue.stale(self._space_id)
-        return [(self._store.version(),)] == rows and not missing and not stale
+        return [(self._store.version(),)] == rows and not missing
 
     def check_when_open(self) -> None:
         """Mend what an earlier run left behind, if the index is open and that is not done yet.
@@ -139,14 +148,15 @@ class VectorIndex:
     def _check(self) -> None:
         if self._is_checked or self._is_mending:
             return
-        if not self.is_true():
+        if not self.is_true() or self._catalogue.stale(self._space_id):
             self.mend()
         self._is_checked = True
 
     def mend(self) -> int:
         """Bring the index back to what the catalogue says; return how many videos it changed.
 
-        What it has not come to when it is interrupted, the catalogue knows to be missing.
+        What it has not come to when it is interrupted, the catalogue knows to be missing; so it
+        does videos whose features are damaged.
         """
         try:
             counts = self._store.counts()
@@ -174,10 +184,13 @@ class VectorIndex:
         self._is_checked = True
         return len(extra) + len(wrong)
 
-    def build(self) -> list[int]:
+    def build(self, *, without: Container[int]) -> list[int]:
         """Fill an empty index with the vectors of every video that has a file; return their keys.
 
         The catalogue knows nothing of it, and goes on with the index that it has.
+
+        Args:
+            without: The keys of videos that are left out.
 
         Raises:
             LibraryError: The features of a video are missing or damaged.
@@ -185,9 +198,9 @@ class VectorIndex:
         keys: list[int] = []
         batch: list[VectorRows] = []
         for key, count in sorted(self._expected().items()):
-            video_id = self._catalogue.video_id(key)
-            features = self._files.read(video_id, self._encoder.feature_id)
-            embedding = self._encoder.embed_features(features)
+            if key in without:
+                continue
+            embedding = self._embedding(key)
             if len(embedding.segments) != count:  # the catalogue is wrong
                 with self._catalogue.transaction():
                     self._catalogue.put_embedding(
