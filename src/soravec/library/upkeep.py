@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Container
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -79,7 +80,8 @@ class Upkeep:
         try:
             built = [self._built(*each, anew) for each in zip(spaces, lost, strict=True)]
         except BaseException:
-            remove_folder(self._path / anew)
+            with suppress(OSError):  # else the next run removes it
+                remove_folder(self._path / anew)
             raise
         with self._catalogue.transaction():
             self._catalogue.put_vectors_folder(anew)
