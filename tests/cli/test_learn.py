@@ -123,3 +123,11 @@ def test_what_cannot_be_trained_is_said_in_a_line(place, arguments, reason):
     done = soravec("train", *arguments, "-o", "no", cwd=place, code=1)
     assert reason in done.stderr
     assert done.stderr.count("\n") <= 2
+
+
+def test_evaluate_leaves_out_what_is_too_large(run, place):
+    done = soravec(
+        "evaluate", "run/model", "clips.csv", "-o", "small", "--cache", "other",
+        "--limit", "pixels=100", cwd=place, code=1,
+    )  # fmt: skip
+    assert "no clip of the split 'test' can be read" in done.stderr

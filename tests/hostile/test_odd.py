@@ -23,7 +23,7 @@ def test_odd_files_are_read_as_without_a_sandbox(data_dir, figures):
 
 
 def _read(jobs, **options):
-    for outcome in outcomes(jobs, deadline=300.0, **options):
+    for outcome in outcomes(jobs, deadline=900.0, **options):
         reply = outcome.reply
         if isinstance(reply, Exception):
             yield outcome.job[0], str(reply)

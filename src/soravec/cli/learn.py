@@ -142,14 +142,17 @@ def evaluate(
     cache: CacheOption = DEFAULT_CACHE,
     library: FeaturesOfOption = None,
     robustness: RobustnessOption = True,
+    limit: LimitOption = [],  # noqa: B006  # Typer's way
     seed: Annotated[int, typer.Option(help="Of intervals, shuffles and noise.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Say how good a model is on labelled clips, with intervals and baselines (extra 'train')."""
     with extra_train("evaluation"):
         from soravec.evaluation.experiment import Examination, Labelled, examine
+    from soravec.video import limits_from
+
     clips = Labelled(manifest, annotations, videos, fold, allow_rare, allow_missing, frame_folders)
-    plan = Examination(model, clips, out, split, head, cache, library)
+    plan = Examination(model, clips, out, split, head, cache, library, limits_from(limit))
     lines, facts = examine(plan, robustness=robustness, seed=seed, say=say)
     if as_json:
         print_json(facts)

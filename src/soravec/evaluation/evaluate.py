@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soravec.data.clips import Clip, Manifest, Split, portable
+from soravec.data.clips import Manifest, Split, portable
 from soravec.data.features import FeatureSet
 from soravec.errors import ManifestError, TrainingError
 from soravec.evaluation.intervals import FEW_UNITS, Resamples, resample
@@ -50,6 +50,7 @@ from soravec.evaluation.tables import summary_lines
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.heads import TAGS_HEAD, Head, head_names
 from soravec.types import FrameFeatures
+from soravec.video import LIMITS, Limits
 
 Float = NDArray[np.float64]
 
@@ -90,6 +91,7 @@ def evaluate(  # noqa: PLR0913  # each is a choice of the caller
     split: Split = "test",
     seed: int = 0,
     robustness: bool = True,
+    limits: Limits = LIMITS,
     say: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
     """Score the clips of one split, and write `report.json` and `report.html`.
@@ -107,6 +109,7 @@ def evaluate(  # noqa: PLR0913  # each is a choice of the caller
         split: Which clips are scored.
         seed: Of draws, folds, shuffles and noise.
         robustness: Whether clips are decoded again, made worse, and read anew.
+        limits: What is refused of those.
         say: Given sentences for a person.
 
     Raises:
@@ -127,7 +130,7 @@ def evaluate(  # noqa: PLR0913  # each is a choice of the caller
     score, answers = _answers(encoder, chosen, splits, manifest, seed)
     scores, truth, task = answers[0].scores, splits.test.truth, manifest.task
     resamples = resample(splits.test.units, seed=seed)
-    question = Question(encoder, task, splits.test, scores, score, resamples, seed)
+    question = Question(encoder, task, splits.test, scores, score, resamples, seed, limits)
     worst = worst_mistakes(splits.test, scores, manifest, classes)
     results = Results(
         model=_model_facts(encoder, chosen),
@@ -148,7 +151,7 @@ def evaluate(  # noqa: PLR0913  # each is a choice of the caller
         seed=seed,
         soravec_version=metadata.version("soravec"),
     )
-    return _written(results, [clip for clip, _ in worst], out)
+    return _written(results, [pictures_of(clip, limits=limits) for clip, _ in worst], out)
 
 
 def _splits(
@@ -168,13 +171,13 @@ def _splits(
     return Splits(train, validation, test)
 
 
-def _written(results: Results, worst: Sequence[Clip], out: Path) -> Evaluation:
+def _written(results: Results, pictures: Sequence[list[str]], out: Path) -> Evaluation:
     """Write both files, and return what is in them."""
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(results.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
     (out / JSON_FILE).write_text(text + "\n", encoding="utf-8")
     page = out / PAGE_FILE
-    page.write_text(report_page(results, [pictures_of(clip) for clip in worst]), encoding="utf-8")
+    page.write_text(report_page(results, pictures), encoding="utf-8")
     return Evaluation(results, page)
 
 

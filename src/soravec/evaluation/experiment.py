@@ -18,6 +18,7 @@ from soravec.training.estimate import estimate, sentences
 from soravec.training.prepare import Places
 from soravec.training.progress import training_progress
 from soravec.training.train import Trained, train
+from soravec.video import LIMITS, Limits
 
 REPORT_FOLDER = "report"
 
@@ -155,6 +156,7 @@ def run_experiment(
         out=plan.out / REPORT_FOLDER,
         features=trained.prepared.features,
         robustness=robustness,
+        limits=config.data.limits,
         seed=config.loop.seed,
         say=say,
     )
@@ -179,6 +181,8 @@ class Examination:
     """Folder in which features are kept."""
     library: Path | None = None
     """A library whose features are used where they fit."""
+    limits: Limits = LIMITS
+    """What is refused of a video."""
 
 
 def examine(
@@ -213,7 +217,7 @@ def examine(
     if split is None or not manifest.of_split(split):
         raise ManifestError(plan.clips.path, [f"no clip of the split '{plan.split}'"])
     with training_progress(0) as bars:
-        cache = FeatureCache(plan.cache, encoder, library=plan.library)
+        cache = FeatureCache(plan.cache, encoder, library=plan.library, limits=plan.limits)
         features = cache.read(manifest.clips, on_progress=bars.on_videos)
     result = evaluate(
         encoder,
@@ -224,6 +228,7 @@ def examine(
         split=split,
         seed=seed,
         robustness=robustness,
+        limits=plan.limits,
         say=say,
     )
     return result.lines, result.facts

@@ -13,7 +13,7 @@ from soravec.evaluation.measures import cross_entropies
 from soravec.evaluation.metrics import THRESHOLD
 from soravec.evaluation.results import Mistake
 from soravec.evaluation.scored import ScoredClips
-from soravec.video import Uniform, VideoReader
+from soravec.video import Limits, Uniform, VideoReader
 
 Float = NDArray[np.float64]
 
@@ -53,12 +53,12 @@ def worst_mistakes(
     return found
 
 
-def pictures_of(clip: Clip) -> list[str]:
+def pictures_of(clip: Clip, *, limits: Limits) -> list[str]:
     """Return a few frames of a clip, spread over it, as base64 JPEG; none if it cannot be read."""
     import cv2
 
     try:
-        with VideoReader(clip.path) as video:
+        with VideoReader(clip.path, limits=limits) as video:
             height = PICTURE_HEIGHT
             ratio = video.info.width / max(1, video.info.height)
             width = max(2, min(MOST_WIDTH, round(height * ratio)))

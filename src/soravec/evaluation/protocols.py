@@ -15,6 +15,7 @@ from soravec.evaluation.robustness import UNITS, choose_clips, damaged_scores
 from soravec.evaluation.scored import ScoredClips
 from soravec.evaluation.stress import Score, order_scores, rates_below, thinned
 from soravec.runtime.encoder import Encoder
+from soravec.video import LIMITS, Limits
 
 Float = NDArray[np.float64]
 
@@ -37,6 +38,8 @@ class Question:
     """Draws of the clips."""
     seed: int
     """Of draws, shuffles and noise."""
+    limits: Limits = LIMITS
+    """What is refused of clips that are read again."""
 
     @property
     def fps(self) -> float:
@@ -114,7 +117,7 @@ def damage_curves(question: Question, say: Callable[[str], None]) -> tuple[Curve
     say(f"reading {len(rows)} clips again, damaged")
     pairs = [(test.clips[row], test.features[row]) for row in rows]
     worse, kept, unread = damaged_scores(
-        question.encoder, pairs, question.score, seed=question.seed
+        question.encoder, pairs, question.score, seed=question.seed, limits=question.limits
     )
     for one in unread:
         say(f"left out of the curves: {one.message}")

@@ -12,7 +12,7 @@ from soravec.errors import UnreadableVideo, VideoError
 from soravec.evaluation.stress import Score
 from soravec.runtime.encoder import Encoder
 from soravec.types import FrameFeatures, Frames
-from soravec.video import AtSeconds, VideoReader
+from soravec.video import LIMITS, AtSeconds, Limits, VideoReader
 
 CHUNK_FRAMES = 64
 """Decoded frames that are held, and made worse, at once."""
@@ -67,7 +67,12 @@ def choose_clips(
 
 
 def damaged_features(
-    encoder: Encoder, clip: Clip, features: FrameFeatures, *, seed: int = 0
+    encoder: Encoder,
+    clip: Clip,
+    features: FrameFeatures,
+    *,
+    seed: int = 0,
+    limits: Limits = LIMITS,
 ) -> dict[Condition, FrameFeatures]:
     """Return the features of one clip under every condition.
 
@@ -79,6 +84,7 @@ def damaged_features(
         clip: Where the frames are.
         features: What the CNN made of them as they are.
         seed: Of noise, and of which frames are lost.
+        limits: What is refused.
 
     Raises:
         VideoError: The clip can no longer be read.
@@ -86,7 +92,7 @@ def damaged_features(
     pictures = [one for one in conditions() if one[0] != "drop"]
     parts: dict[Condition, list[NDArray[np.float16]]] = {one: [] for one in pictures}
     number = 0
-    for at, frames in enumerate(_decoded(encoder, clip, features.seconds)):
+    for at, frames in enumerate(_decoded(encoder, clip, features.seconds, limits)):
         number += len(frames)
         for (kind, level), found in parts.items():
             worse = perturb(frames, kind, level, seed=seed + at)
@@ -106,6 +112,7 @@ def damaged_scores(
     score: Score,
     *,
     seed: int = 0,
+    limits: Limits = LIMITS,
 ) -> tuple[dict[Condition, NDArray[np.float64]], NDArray[np.int64], list[Unread]]:
     """Return scores (M, K) under every condition, which clips they are of, and those unread.
 
@@ -114,13 +121,15 @@ def damaged_scores(
         clips: Clips and what the CNN made of them as they are.
         score: Gives the scores of a clip from its features.
         seed: Of noise, and of which frames are lost.
+        limits: What is refused.
     """
     found: dict[Condition, list[NDArray[np.float64]]] = {one: [] for one in conditions()}
     kept: list[int] = []
     unread: list[Unread] = []
     for number, (clip, features) in enumerate(clips):
         try:
-            worse = damaged_features(encoder, clip, features, seed=seed + 1000 * number)
+            seed_of_clip = seed + 1000 * number
+            worse = damaged_features(encoder, clip, features, seed=seed_of_clip, limits=limits)
         except VideoError as error:
             unread.append(Unread(clip, str(error)))
             continue
@@ -137,9 +146,11 @@ def _dropped(features: FrameFeatures, share: float, seed: int) -> FrameFeatures:
     return replace(features, features=features.features[kept], seconds=features.seconds[kept])
 
 
-def _decoded(encoder: Encoder, clip: Clip, seconds: NDArray[np.float64]) -> Iterator[Frames]:
+def _decoded(
+    encoder: Encoder, clip: Clip, seconds: NDArray[np.float64], limits: Limits
+) -> Iterator[Frames]:
     cnn = encoder.config.cnn
-    with VideoReader(clip.path) as video:
+    with VideoReader(clip.path, limits=limits) as video:
         yield from video.read(
             AtSeconds(tuple(seconds.tolist())),
             size=(cnn.height, cnn.width),
