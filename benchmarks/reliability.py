@@ -18,7 +18,8 @@ HEAD = """# Reliability
 What was done to Soravec, how often, and how often a promise of [SECURITY.md](../SECURITY.md) was broken.
 Written by `benchmarks/reliability.py` from what `make hostile` counts: edit neither. The generators are
 seeded, so that a case has a number and comes back. In CI a shorter form runs with every change. Dates and
-numbers of cases tell which form a row is of: the long one has 20,000 mutated files and 300 kills.
+numbers of cases tell which form a row is of: the long one has 20,000 mutated files and 300 kills. Rows of one
+day are not all of one commit.
 
 """
 
