@@ -18,8 +18,8 @@ HEAD = """# Reliability
 What was done to Soravec, how often, and how often a promise of [SECURITY.md](../SECURITY.md) was broken.
 Written by `benchmarks/reliability.py` from what `make hostile` counts: edit neither. The generators are
 seeded, so that a case has a number and comes back. In CI a shorter form runs with every change. Dates and
-numbers of cases tell which form a row is of: the long one has 20,000 mutated files and 300 kills. Rows of one
-day are not all of one commit.
+numbers of cases tell which form a row is of: the long one has 20,000 mutated files and 300 kills. Each row
+names the commit that was tried.
 
 """
 
@@ -58,8 +58,8 @@ def main():
     machine = facts["machine"]
     lines = [
         f"*{machine['cores']} cores, {machine['system']}, Python {machine['python']}.*\n",
-        "| test | cases | broken | date |",
-        "| --- | --- | --- | --- |",
+        "| test | cases | broken | date | commit |",
+        "| --- | --- | --- | --- | --- |",
     ]
     tests = sorted(facts["tests"], key=lambda name: (*WHAT, name).index(name))
     for name in tests:
@@ -67,6 +67,7 @@ def main():
         what = f": {WHAT[name]}" if WHAT.get(name) else ""
         lines.append(
             f"| {name}{what} | {found['cases']:,} | {found['violations']} | {found['date']} |"
+            f" {found['commit']} |"
         )
     lines.append("\n## What became of the cases\n")
     for name in tests:

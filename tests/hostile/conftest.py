@@ -7,6 +7,7 @@ fails the test where anything did.
 import json
 import os
 import platform
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -73,12 +74,19 @@ def keep(path, found):
     }
     facts["tests"][found.name] = {
         "date": datetime.now(UTC).date().isoformat(),
+        "commit": _commit(),
         "cases": found.cases,
         "violations": len(found.violations),
         "facts": found.facts,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+
+
+def _commit():
+    """Return the short name of the commit that is tried; empty outside of a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 @pytest.fixture(scope="session")
