@@ -171,10 +171,19 @@ class FrameFeatures:
     """Identity of CNN weights and preprocessing."""
     recipe: Mapping[str, str | float | int] = field(default_factory=dict)
     """How it was computed: sampling, precision, engine, decoder. Reported, never compared."""
+    sketches: NDArray[np.uint8] | None = None
+    """(T, 24, 24) uint8, how light each cell of the picture is; None in what an older Soravec
+    wrote, and where there are only features."""
+    sharpness: NDArray[np.float16] | None = None
+    """(T,) float16, how much a pixel differs from those beside it, of 255; None as above."""
 
     def __post_init__(self) -> None:
         _check("FrameFeatures.features", self.features, np.float16, (None, None))
         _check("FrameFeatures.seconds", self.seconds, np.float64, (len(self.features),))
+        if self.sketches is not None:
+            _check("FrameFeatures.sketches", self.sketches, np.uint8, (len(self), 24, 24))
+        if self.sharpness is not None:
+            _check("FrameFeatures.sharpness", self.sharpness, np.float16, (len(self),))
 
     def __len__(self) -> int:
         return len(self.seconds)

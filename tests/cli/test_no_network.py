@@ -62,7 +62,8 @@ def test_the_filter_does_kill(without_network):
 
 def test_no_command_opens_a_socket(without_network, tmp_path):
     video = write_scenes(tmp_path / "videos" / "a.mp4", [(0, 2.0), (4, 2.0)])
-    library = tmp_path / "l.library"
+    write_scenes(tmp_path / "videos" / "b.webm", [(0, 2.0), (4, 2.0)], codec="vp9")
+    library, page = tmp_path / "l.library", tmp_path / "copies.html"
     for arguments in (
         ["doctor"],
         ["probe", video],
@@ -81,6 +82,7 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
         ["models", "list"],
         ["models", "show", "sora-mini"],
         ["demo"],
+        ["duplicates", "--library", library, "--page", page],
         ["library", "info", "--library", library],
         ["library", "failures", "--library", library],
         ["library", "verify", "--library", library],
@@ -89,6 +91,7 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
     ):
         done = without_network("-m", "soravec", *arguments)
         assert done.returncode == 0, (arguments, done.returncode, done.stderr)
+    assert "<img" in page.read_text()
 
 
 def test_learning_opens_no_socket(without_network, tmp_path):

@@ -1,8 +1,9 @@
 """The Typer application, and how commands speak: data to stdout, words to stderr."""
 
 import json
+import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -13,7 +14,8 @@ import typer.core
 ORDER = (
     *("demo", "doctor", "probe"),
     *("cut", "concat", "frames", "frames-to-video"),
-    *("embed", "index", "search", "train", "evaluate", "classify", "models", "library"),
+    *("embed", "index", "search", "duplicates"),
+    *("train", "evaluate", "classify", "models", "library"),
 )
 
 
@@ -136,6 +138,41 @@ def extra_train(what: str) -> Iterator[None]:
             f"{what} needs the extra 'train' ({error.name} is missing)."
             ' Install it: pip install "soravec[train]"'
         ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        SoravecError: It cannot be written.
+    """
+    from soravec.errors import SoravecError
+
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise SoravecError(f"{path}: is a folder, or lies in none")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        aside.write_text(text, encoding="utf-8", errors="replace")
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise SoravecError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+@contextmanager
+def count_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr, where that is a terminal; what is yielded is told (done, total)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn(what), Remaining())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, disable=not sys.stderr.isatty(), transient=True
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def clock(seconds: float) -> str:

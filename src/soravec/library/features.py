@@ -134,6 +134,8 @@ def pack(features: FrameFeatures) -> tuple[dict[str, Any], Arrays]:
         "seconds": features.seconds,
         "shots": features.shots.bounds,
     }
+    if features.sketches is not None and features.sharpness is not None:
+        arrays |= {"sketches": features.sketches, "sharpness": features.sharpness}
     return header, arrays
 
 
@@ -151,6 +153,8 @@ def unpack(header: Mapping[str, Any], arrays: Arrays) -> FrameFeatures:
         info=info_from_json(header["info"]),
         feature_id=header["feature_id"],
         recipe=header["recipe"],
+        sketches=arrays.get("sketches"),
+        sharpness=arrays.get("sharpness"),
     )
 
 

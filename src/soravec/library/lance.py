@@ -212,6 +212,10 @@ class LanceStore:
         order = np.argsort(rows.ordinals, kind="stable")
         return VectorRows(rows.video_keys[order], rows.ordinals[order], rows.vectors[order])
 
+    def everything(self) -> VectorRows:
+        """Return every row, in any order."""
+        return self._rows(self._guard(self._table.search().select(_COLUMNS[:3]).to_arrow))
+
     def counts(self) -> dict[int, int]:
         """Return how many rows every video has."""
         table = self._guard(self._table.search().select(["video_key"]).to_arrow)

@@ -7,10 +7,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from soravec.errors import LibraryBusy, LibraryError, ModelError, QueryError
 from soravec.library.annotations import annotations_by_key
 from soravec.library.catalogue import Catalogue
+from soravec.library.contents import Contents, StoredVideo, read_contents
 from soravec.library.features import FeatureFiles
 from soravec.library.filters import Filter
 from soravec.library.identity import absolute, find_videos, located
@@ -34,7 +36,7 @@ from soravec.library.upkeep import Upkeep
 from soravec.library.vectors import VectorIndex
 from soravec.runtime.encoder import Encoder, load
 from soravec.runtime.folder import bundled_models
-from soravec.types import Hit
+from soravec.types import FrameFeatures, Hit
 from soravec.video import LIMITS, AllowUrls, Limits
 
 DEFAULT_MODEL = "sora-mini"
@@ -46,6 +48,8 @@ WAIT_SECONDS = 2.0
 """For so long a writer waits for a reader that mends what another left behind."""
 
 logger = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 
 class Library:
@@ -216,10 +220,31 @@ class Library:
                 self.catalogue, store, space, asked, k=k, where=where, motion_weight=motion_weight
             )
 
-        return self._asked(space, ask)
+        return self._asked(space, ask) or []
 
-    def _asked(self, space: Space, ask: Callable[[Space, LanceStore], list[Hit]]) -> list[Hit]:
-        """Ask the catalogue and the vectors as they were at one instant.
+    def contents(self, where: Filter | None = None) -> Contents:
+        """Return all that may answer, as it is at one instant: every vector is read.
+
+        Raises:
+            LibraryError: Nothing in it can answer.
+            QueryError: A date of the filter cannot be read.
+        """
+        read = partial(read_contents, self.catalogue, where=where or Filter())
+        found = self._asked(self.space(), lambda space, store: read(store=store, space=space))
+        if found is None or not len(found):
+            raise LibraryError(f"{self.path}: no video of it can answer. Index some, or ask wider.")
+        return found
+
+    def features(self, video: StoredVideo) -> FrameFeatures:
+        """Return the frame features of a video, in the CNN of the space that is searched.
+
+        Raises:
+            LibraryError: They are missing or damaged.
+        """
+        return self.files.read(video.video_id, self.space().feature_id)
+
+    def _asked(self, space: Space, ask: Callable[[Space, LanceStore], Found]) -> Found | None:
+        """Ask the catalogue and the vectors as they were at one instant; None: there are none yet.
 
         A writer may take away the vectors of that instant: then both are asked anew, and at last
         the latest vectors, of which those count that the catalogue vouches for.
@@ -233,14 +258,14 @@ class Library:
                 with self.catalogue.snapshot():
                     now = self.catalogue.now(space)
                     if not now.vectors_version:  # the first of them are on their way
-                        return []
+                        return None
                     if attempt < NUM_ATTEMPTS - 1:
                         store.checkout(now.vectors_version)
                     return ask(now, store)
             except LibraryError as error:
                 space = self.catalogue.space(space.space_id)
                 if not space.vectors_version:
-                    return []
+                    return None
                 if attempt == NUM_ATTEMPTS - 1:
                     raise
                 logger.info("asked again: %s", error)
@@ -255,7 +280,8 @@ class Library:
         head = tag_head(space)
         if head is not None and classes_asked(head, text):
             tags = partial(search_tags, self.catalogue, head=head, text=text, k=k, where=where)
-            hits += self._asked(space, lambda space, store: tags(space=space, store=store))
+            found = self._asked(space, lambda space, store: tags(space=space, store=store))
+            hits += found or []
         return without_repeats(hits)[:k]
 
     def annotate(self, file: str | Path) -> int:

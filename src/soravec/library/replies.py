@@ -83,9 +83,14 @@ def _made(path: str, reply: Message, encoder: Encoder) -> Made:
         raise ValueError("vectors of another shape")
     if features.features.shape[1] != encoder.config.cnn.feature_dim or not len(features):
         raise ValueError("features of another shape")
-    for numbers in (features.features, features.seconds, features.shots.bounds, bounds, vectors):
+    if features.sketches is None or features.sharpness is None:
+        raise ValueError("no sketches")
+    read = (features.features, features.seconds, features.sharpness, features.shots.bounds)
+    for numbers in (*read, bounds, vectors):
         if not np.isfinite(numbers).all():
             raise ValueError("a number that is not finite")
+    if (np.diff(features.seconds) < 0).any():
+        raise ValueError("times that go back")
     if not len(vectors) or abs(np.linalg.norm(vectors, axis=1) - 1).max() > UNIT_SLACK:
         raise ValueError("no vectors of unit length")
     segments = tuple(

@@ -63,6 +63,9 @@ class VectorStore(Protocol):
     def rows_of(self, video_key: int) -> VectorRows:
         """Return the rows of one video in order of their ordinals."""
 
+    def everything(self) -> VectorRows:
+        """Return every row, in any order."""
+
     def counts(self) -> dict[int, int]:
         """Return how many rows every video has."""
 

@@ -16,6 +16,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from soravec.errors import ModelError, TrainingError
 
 FORMAT_VERSION = 1
+LEAST_SIDE = 24
+"""Pixels a side at which frames enter, at least."""
 MAX_SHOWN = 200
 """Characters of a value that an error shows."""
 
@@ -56,6 +58,10 @@ class CnnConfig:
     num_layout: int = 0
     """How many of the features, the last ones, say where on the picture something is: one for each
     cell of the last feature map, of the difference where one is read, else of the frame."""
+
+    def __post_init__(self) -> None:
+        if min(self.height, self.width) < LEAST_SIDE:
+            raise ModelError(f"frames must be {LEAST_SIDE} pixels a side or more")
 
     @property
     def parts(self) -> tuple[int, int, int]:

@@ -19,6 +19,7 @@ from soravec.runtime.frames import (
 )
 from soravec.runtime.heads import Head, read_head
 from soravec.runtime.sampling import Choice, Sampling, choose_sampling
+from soravec.runtime.sketches import Sketched, sketch
 from soravec.runtime.temporal import TemporalModel
 from soravec.runtime.vectors import mean_vector
 from soravec.types import (
@@ -257,6 +258,7 @@ class Encoder:
             info=info,
             feature_id=self.feature_id,
             recipe=self._recipe(None),
+            **sketch(frames.images)._asdict(),
         )
         return self.embed_features(features)
 
@@ -294,6 +296,7 @@ class Encoder:
         """
         features = bytearray()  # grows in place: of a long file this is most of the memory
         seconds: list[NDArray[np.float64]] = []
+        sketched: list[Sketched] = []
         is_followed = False
         place = find_place(source, allow_urls=allow_urls)
         choice = choose_sampling(place, sampling, limits=limits)
@@ -315,6 +318,7 @@ class Encoder:
             for frames in stream:
                 features += self.features(frames).tobytes()
                 seconds.append(frames.seconds)
+                sketched.append(sketch(frames.images))
                 is_followed = is_followed or frames.following is not None
                 if on_progress is not None:
                     on_progress(video.info, float(frames.seconds[-1]))
@@ -334,6 +338,8 @@ class Encoder:
                 info=_with_warnings(video),
                 feature_id=self.feature_id,
                 recipe=self._recipe(choice, fast_decode=fast_decode, is_followed=is_followed),
+                sketches=np.concatenate([one.sketches for one in sketched]),
+                sharpness=np.concatenate([one.sharpness for one in sketched]),
             )
         if not is_uniform:
             return result
@@ -379,11 +385,7 @@ class Encoder:
         Raises:
             ModelError: The features are those of another CNN.
         """
-        if features.feature_id != self.feature_id:
-            raise ModelError(
-                f"{features.info.path}: features of CNN {features.feature_id}, but {self.name} has"
-                f" CNN {self.feature_id}. Index it again with this model."
-            )
+        self._check_features(features)
         bounds = plan_segments(features.shots, self.config.sampling.segment_seconds)
         is_followed = "motion" in features.recipe
         still = features.recipe.get("sampling") != "uniform" and not is_followed
@@ -402,6 +404,13 @@ class Encoder:
             info=features.info,
             recipe=features.recipe,
         )
+
+    def _check_features(self, features: FrameFeatures) -> None:
+        if features.feature_id != self.feature_id:
+            raise ModelError(
+                f"{features.info.path}: features of CNN {features.feature_id}, but {self.name} has"
+                f" CNN {self.feature_id}. Index it again with this model."
+            )
 
     def _run_cnn(self, *pictures: NDArray[np.uint8]) -> NDArray[np.float16]:
         assert self._cnn is not None
@@ -431,18 +440,28 @@ class Encoder:
                 stand_alone=stand_alone,
             )
             batches = list(stream)
-        extra = [(self.features(b), b.seconds) for b in batches]
-        seconds = np.concatenate([features.seconds, *(s for _, s in extra)])
-        values = np.concatenate([features.features, *(f for f, _ in extra)])
+        extra = [sketch(b.images) for b in batches]
+        seconds = np.concatenate([features.seconds, *(b.seconds for b in batches)])
+        values = np.concatenate([features.features, *(self.features(b) for b in batches)])
+        sketches = np.concatenate([features.sketches, *(e.sketches for e in extra)])
+        sharpness = np.concatenate([features.sharpness, *(e.sharpness for e in extra)])
         seconds, first = np.unique(seconds, return_index=True)
-        return FrameFeatures(
+        return replace(
+            features,
             features=values[first],
             seconds=seconds,
-            shots=features.shots,
-            info=features.info,
-            feature_id=features.feature_id,
-            recipe=features.recipe,
+            sketches=sketches[first],
+            sharpness=sharpness[first],
         )
+
+    def frame_looks(self, features: FrameFeatures) -> Float:
+        """Return the appearance (T, A) float32 of each frame, unit length: what segments average.
+
+        Raises:
+            ModelError: The features are those of another CNN.
+        """
+        self._check_features(features)
+        return self._temporal.frame_looks(features.features)
 
     def run_temporal(
         self, features: Float, elapsed_seconds: Float, mask: Float, state: Float | None = None

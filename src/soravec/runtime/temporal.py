@@ -13,6 +13,8 @@ from soravec.types import FrameFeatures
 Float = NDArray[np.float32]
 
 BATCH_SEGMENTS = 32
+BATCH_LOOKS = 1024
+"""Frames whose appearance alone is asked for."""
 
 
 class TemporalModel:
@@ -62,6 +64,17 @@ class TemporalModel:
                 moving[row] = 0
         weight = self._config.temporal.motion_weight
         return compose(np.concatenate(appearance), moving, weight)
+
+    def frame_looks(self, features: NDArray[np.float16]) -> Float:
+        """Return the appearance (T, A) of frames from their features (T, C), unit length."""
+        looks = np.empty((len(features), self._config.temporal.appearance_dim), np.float32)
+        for begin in range(0, len(features), BATCH_LOOKS):
+            part = features[begin : begin + BATCH_LOOKS].astype(np.float32)
+            rows = len(part)
+            ones = np.ones((rows, 1), np.float32)
+            run = self.run(part[:, None], np.zeros_like(ones), ones)
+            looks[begin : begin + rows] = normalise(run["appearance"][:, 0])
+        return looks
 
     def _read_segments(
         self,

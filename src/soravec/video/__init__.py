@@ -16,6 +16,7 @@ from soravec.video.editing.edit import EditResult, concat, cut
 from soravec.video.editing.extract import FramesResult, frames_to_video, write_frames
 from soravec.video.editing.write import VideoWriter
 from soravec.video.inputs import AllowUrls, VideoSource, archive_of, find_input, is_url, tar_members
+from soravec.video.jpeg import encode_jpeg
 from soravec.video.limits import LIMITS, Limits, limits_from
 from soravec.video.picture import read_image
 from soravec.video.probe import probe
@@ -48,6 +49,7 @@ __all__ = [
     "concat",
     "cut",
     "decoder_version",
+    "encode_jpeg",
     "find_input",
     "find_place",
     "frame_files",

@@ -1,0 +1,229 @@
+"""How surely spans of videos are found that others show, changed, and what is taken for a copy.
+
+On a corpus of `copy_corpus.py`: precision, recall and F1 of spans at a temporal intersection over
+union of 0.5 in both videos, with intervals over pairs of videos; pairs of unrelated videos that are
+taken for copies; recall by change and by length. With `--fit` the weights of `WEIGHTS` are fitted
+instead, to the corpus of `--part tune`; with `--growth` the time of finding candidates is measured.
+
+    python benchmarks/partial_copies.py --data DIR [--videos 200] [--spans 300] [--part test]
+        [--seed 2] [--folder DIR] [--fit] [--growth]
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections import defaultdict
+from math import log
+from pathlib import Path
+
+import numpy as np
+from copy_corpus import CHANGES, copy_corpus
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+
+import soravec
+from soravec.evaluation.intervals import wilson
+from soravec.tasks import duplicates
+from soravec.tasks.courses import Courses
+from soravec.tasks.neighbours import find_neighbours
+
+LEAST_TIOU = 0.5
+
+
+def main():
+    arguments = parse()
+    if arguments.growth:
+        growth()
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        corpus = copy_corpus(
+            folder,
+            videos=arguments.videos,
+            spans=arguments.spans,
+            seed=arguments.seed,
+            data=arguments.data,
+            part=arguments.part,
+        )
+        with soravec.Library(folder / "copies.library") as library:
+            report = library.add(folder / "videos")
+            print(
+                f"{len(corpus.videos)} videos, {corpus.seconds / 3600:.1f} hours,"
+                f" {report.segments or len(library.contents())} segments,"
+                f" {len(corpus.copied)} copied spans ({arguments.part})"
+            )
+            (fit if arguments.fit else score)(library, corpus)
+
+
+def score(library, corpus):
+    """Print what is found and what is not."""
+    begin = time.perf_counter()
+    found = duplicates.find_duplicates(library)
+    seconds = time.perf_counter() - begin
+    right, wrong = matched(found.copies, corpus.copied)
+    precision = len(right) / max(len(found.copies), 1)
+    recall = len(right) / len(corpus.copied)
+    print(f"found in {seconds:.0f} s: {len(found.copies)} spans")
+    print(
+        f"precision {shown(len(right), len(found.copies))}, recall"
+        f" {shown(len(right), len(corpus.copied))}, F1"
+        f" {2 * precision * recall / max(precision + recall, 1e-9):.3f}"
+    )
+    related = {frozenset((one.source, one.copy)) for one in corpus.copied}
+    number = len(corpus.videos) * (len(corpus.videos) - 1) // 2 - len(related)
+    unrelated = [copy for copy in wrong if names(copy) not in related]
+    pairs = {names(copy) for copy in unrelated}
+    print(f"unrelated pairs taken for copies: {len(pairs)} of {number}")
+    for copy in wrong:
+        kind = "unrelated" if copy in unrelated else "elsewhere"
+        print(f"  {kind}: {told(copy)}")
+    for number in sorted(set(range(len(corpus.copied))) - set(right.values())):
+        print(f"  missed: {corpus.copied[number]}")
+    by = defaultdict(list)
+    for number, one in enumerate(corpus.copied):
+        hit = number in right.values()
+        for change in one.changes:
+            by[change].append(hit)
+        length = one.copy_seconds[1] - one.copy_seconds[0]
+        by["3 to 6 s" if length < 6 else "6 to 15 s" if length < 15 else "15 s and more"].append(
+            hit
+        )
+    print("recall by change (most with one or two others) and by length")
+    for name in [*sorted(CHANGES), "speed", "3 to 6 s", "6 to 15 s", "15 s and more"]:
+        print(f"  {name:14s} {shown(sum(by[name]), len(by[name]))}")
+
+
+def matched(copies, truth):
+    """Return which copy is which true span, {copy: number}, and the copies that are none."""
+    right, taken, wrong = {}, set(), []
+    for copy in sorted(copies, key=lambda copy: -copy.score):
+        number = next(
+            (
+                n
+                for n, one in enumerate(truth)
+                if n not in taken and overlap(copy, one) >= LEAST_TIOU
+            ),
+            None,
+        )
+        if number is None:
+            wrong.append(copy)
+        else:
+            taken.add(number)
+            right[copy] = number
+    return right, wrong
+
+
+def overlap(copy, one):
+    """Return the lesser temporal intersection over union of both spans, 0 for other videos."""
+    sides = {Path(side.path).name: side for side in (copy.first, copy.second)}
+    if set(sides) != {one.source, one.copy}:
+        return 0.0
+    return min(
+        tiou((sides[name].start_seconds, sides[name].end_seconds), span)
+        for name, span in ((one.source, one.source_seconds), (one.copy, one.copy_seconds))
+    )
+
+
+def tiou(one, other):
+    shared = max(0.0, min(one[1], other[1]) - max(one[0], other[0]))
+    return shared / (max(one[1], other[1]) - min(one[0], other[0]))
+
+
+def names(copy):
+    return frozenset(Path(side.path).name for side in (copy.first, copy.second))
+
+
+def told(copy):
+    sides = (copy.first, copy.second)
+    spans = [f"{Path(s.path).name} [{s.start_seconds:.1f}, {s.end_seconds:.1f})" for s in sides]
+    return f"{' and '.join(spans)}, {copy.score:.2f}, speed {copy.speed:.2f}"
+
+
+def shown(hits, number):
+    low, high = wilson(hits, number)
+    return f"{hits / max(number, 1):.3f} [{low:.2f}, {high:.2f}] of {number}"
+
+
+def fit(library, corpus):
+    """Print the weights of a logistic regression on all spans that come into question."""
+    contents = library.contents()
+    courses = Courses(library, contents)
+    seen, right = [], []
+    for (one, other), rows in sorted(duplicates.candidate_pairs(contents).items()):
+        first, second = courses.of(one), courses.of(other)
+        places = duplicates.find_places(first, second, contents, rows)
+        videos = contents.videos[one], contents.videos[other]
+        for span in duplicates.shared_spans(first, second, places, 0.0):
+            copy = duplicates._copy(*videos, first, second, span)
+            seen.append((span.score, span.fine_score, span.feature_score, log(span.seconds)))
+            right.append(max(on_line(copy, one) for one in corpus.copied))
+    seen, right = np.array(seen), np.array(right)
+    model = LogisticRegression(C=100.0)
+    odds = cross_val_predict(model, seen, right, cv=10, method="decision_function")
+    model.fit(seen, right)
+    print(f"{right.sum()} copies and {(~right).sum()} others")
+    print("WEIGHTS =", tuple(np.round([*model.intercept_, *model.coef_[0]], 2).tolist()))
+    for least in (-2, -1, 0, 1, 2, 3):
+        print(
+            f"log-odds {least} and more, cross-validated: {(odds[right] >= least).mean():.3f} of"
+            f" the copies, {(odds[~right] >= least).sum()} others"
+        )
+
+
+def on_line(copy, one):
+    """Whether most of a span lies where a copied one does, at the right offset."""
+    sides = {Path(side.path).name: side for side in (copy.first, copy.second)}
+    if set(sides) != {one.source, one.copy}:
+        return False
+    mine, theirs = sides[one.copy], one.copy_seconds
+    shared = min(mine.end_seconds, theirs[1]) - max(mine.start_seconds, theirs[0])
+    middle = (mine.start_seconds + mine.end_seconds) / 2
+    meant = one.source_seconds[0] + (middle - theirs[0]) * one.speed
+    other = sides[one.source]
+    drift = abs((other.start_seconds + other.end_seconds) / 2 - meant)
+    return shared > 0.6 * (mine.end_seconds - mine.start_seconds) and drift < 1.5
+
+
+def growth():
+    """Print how the time of finding candidates grows with the number of segments."""
+    rng = np.random.default_rng(0)
+    numbers = [12_500, 25_000, 50_000, 100_000, 200_000]
+    times = []
+    for number in numbers:
+        places = rng.normal(size=(number // 10, 384)).astype(np.float32)
+        vectors = places[rng.integers(len(places), size=number)]
+        vectors += 0.5 * rng.normal(size=vectors.shape).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        owners = np.repeat(np.arange(number // 50), 50)
+        begin = time.perf_counter()
+        near = find_neighbours(vectors, owners, duplicates.NUM_NEIGHBOURS)
+        times.append(time.perf_counter() - begin)
+        asked = rng.choice(number, 200, replace=False)
+        likeness = vectors[asked] @ vectors.T
+        likeness[owners[asked][:, None] == owners[None, :]] = -np.inf
+        true = np.argsort(-likeness, axis=1)[:, :10]
+        recall = np.mean(
+            [np.isin(a, b).mean() for a, b in zip(true, near.rows[asked], strict=True)]
+        )
+        print(f"{number} segments: {times[-1]:.1f} s, recall of the ten nearest {recall:.3f}")
+    exponent = np.polyfit(np.log(numbers), np.log(times), 1)[0]
+    print(f"time grows with the number to the power of {exponent:.2f}")
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    default = os.environ.get("SORAVEC_DATA")
+    parser.add_argument("--data", type=Path, default=Path(default) if default else None)
+    parser.add_argument("--videos", type=int, default=200)
+    parser.add_argument("--spans", type=int, default=300)
+    parser.add_argument("--part", choices=("tune", "test"), default="test")
+    parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="where the corpus is kept from run to run")
+    parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--growth", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""How one picture lies in another: mirrored, cropped, between bars. Pure arithmetic on sketches.
+
+Two spans of sketches are laid over one another so that what *changes* in them agrees best. What
+stands still counts for nothing: neither bars and logos, nor a place before a still camera, nor
+black.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soravec.runtime.sketches import SIDE
+
+Float = NDArray[np.float32]
+
+DETAIL_CELLS, FINE_CELLS = 9, 5
+"""What is larger than so many cells is left out: where it is bright or dark is much the same in
+many pictures, and changes with every exposure."""
+STILL_LEVELS = 0.5
+"""Root mean square of the changes of a span, of 255, below which it stands still."""
+PROMISING = 0.3
+"""What correlates less at a coarse look is not looked at again."""
+LEAST_SHARE = 0.5
+"""Of the picture must be seen in both."""
+MOST_SHIFT, LEAST_SIDE, MOST_SIDE = 0.13, 0.7, 1.5
+"""How far off the middle may lie, and how long a side may be, as shares of the other picture's."""
+STEPS, FINE_STEPS = (0.06, 0.03, 0.015), (0.03, 0.015, 0.0075)
+"""By which a side is moved while the best geometry is looked for, as shares of the picture."""
+
+Side = tuple[float, float, bool]
+"""Where a side begins and ends in the other picture, and whether it is mirrored."""
+Laid = tuple[Float, Float]
+"""Matrices (K, cells, cells) that read a side of the first picture at the cells of the second, and
+(K, cells) which of these cells lie within the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where a picture shows another one: what is at `u` in it is at `begin + (end - begin) * u`.
+
+    Of the other one, and all as shares of a side. A picture that was cropped has both inside 0
+    and 1, one between bars has them outside.
+    """
+
+    top: float = 0.0
+    bottom: float = 1.0
+    left: float = 0.0
+    right: float = 1.0
+    mirrored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """How well two spans agree where they agree best."""
+
+    geometry: Geometry
+    """Of the second in the first."""
+    score: float
+    """Correlation of the changes, in [-1, 1]; 0 where one stands still."""
+
+
+def details(sketches: NDArray[np.uint8] | Float, cells: int = DETAIL_CELLS) -> Float:
+    """Return sketches (T, SIDE, SIDE) less what is large in them: the mean of the cells around."""
+    number = np.arange(SIDE)
+    around = (np.abs(number[:, None] - number) <= cells // 2).astype(np.float32)
+    around /= around.sum(axis=1, keepdims=True)
+    values = np.asarray(sketches, np.float32)
+    detailed: Float = values - around @ values @ around.T
+    return detailed
+
+
+def register(first: Float, second: Float) -> Registration:
+    """Return how the second span lies in the first.
+
+    Args:
+        first: (T, SIDE, SIDE), the details of its sketches.
+        second: (T, SIDE, SIDE), at the same instants.
+    """
+    one, other = _changes(first), _changes(second)
+    if _is_still(one) or _is_still(other):
+        return Registration(Geometry(), 0.0)
+    downs, acrosses = _sides(), _sides(mirrored=(False, True))
+    scores = _scores(_coarse(one), _coarse(other), *_coarsely_laid())
+    row, column = np.unravel_index(int(scores.argmax()), scores.shape)
+    geometry = _geometry(downs[row], acrosses[column])
+    if scores[row, column] < PROMISING:
+        return Registration(geometry, float(scores[row, column]))
+    best = Registration(geometry, _score(one, other, geometry))
+    for step in STEPS:
+        best = _refined(one, other, best, step)
+    return best
+
+
+def register_again(first: Float, second: Float, geometry: Geometry) -> Registration:
+    """Return how the second span lies in the first, which is known but for a little."""
+    one, other = _changes(first), _changes(second)
+    if _is_still(one) or _is_still(other):
+        return Registration(geometry, 0.0)
+    best = Registration(geometry, _score(one, other, geometry))
+    for step in FINE_STEPS:
+        best = _refined(one, other, best, step)
+    return best
+
+
+def agreement(first: Float, second: Float, geometry: Geometry) -> float:
+    """Return the correlation of the changes of two spans, the second lying in the first so."""
+    one, other = _changes(first), _changes(second)
+    return 0.0 if _is_still(one) or _is_still(other) else _score(one, other, geometry)
+
+
+def alike(first: Float, second: Float, geometry: Geometry) -> Float:
+    """Return the correlation (T,) of each two pictures, the second lying in the first so."""
+    (rows, down), (columns, across) = _of(geometry)
+    laid = rows[0] @ first @ columns[0].T
+    seen = np.outer(down[0], across[0]).ravel() > 0
+    one, other = (values.reshape(len(values), -1)[:, seen] for values in (laid, second))
+    one = one - one.mean(axis=1, keepdims=True)
+    other = other - other.mean(axis=1, keepdims=True)
+    power = np.sqrt((one * one).mean(axis=1) * (other * other).mean(axis=1))
+    found: Float = (one * other).mean(axis=1) / np.maximum(power, STILL_LEVELS)
+    return found
+
+
+def num_moving(span: Float) -> int:
+    """Return how many of the pictures (T, SIDE, SIDE) differ from the one before them."""
+    steps = np.diff(span, axis=0)
+    return int((np.sqrt((steps * steps).mean(axis=(1, 2))) >= STILL_LEVELS).sum())
+
+
+def _changes(span: Float) -> Float:
+    changed: Float = span - span.mean(axis=0)
+    return changed
+
+
+def _is_still(changed: Float) -> bool:
+    return float(np.sqrt((changed * changed).mean())) < STILL_LEVELS
+
+
+def _refined(one: Float, other: Float, best: Registration, step: float) -> Registration:
+    """Move the sides while that helps."""
+    for _ in range(4):
+        here = best.geometry
+        downs: list[Side] = [(*side, False) for side in _around(here.top, here.bottom, step)]
+        acrosses: list[Side] = [
+            (*side, here.mirrored) for side in _around(here.left, here.right, step)
+        ]
+        scores = _scores(one, other, _laid(downs), _laid(acrosses))
+        row, column = np.unravel_index(int(scores.argmax()), scores.shape)
+        if scores[row, column] <= best.score + 1e-4:
+            return best
+        geometry = _geometry(downs[row], acrosses[column])
+        best = Registration(geometry, float(scores[row, column]))
+    return best
+
+
+def _geometry(down: Side, across: Side) -> Geometry:
+    (top, bottom, _), (left, right, mirrored) = down, across
+    return Geometry(top, bottom, left, right, mirrored)
+
+
+def _around(begin: float, end: float, step: float) -> list[tuple[float, float]]:
+    """Return sides near to one, itself first, as somebody would cut or put bars."""
+    moved = [(begin + one, end + other) for one, other in product((0, -step, step), repeat=2)]
+    return [(begin, end), *(side for side in moved[1:] if _is_usual(*side))]
+
+
+def _is_usual(begin: float, end: float) -> bool:
+    is_central = abs(begin + end - 1) / 2 <= MOST_SHIFT
+    return is_central and LEAST_SIDE <= end - begin <= MOST_SIDE
+
+
+@lru_cache(maxsize=2)
+def _sides(mirrored: tuple[bool, ...] = (False,)) -> tuple[Side, ...]:
+    """Return what is tried first: the whole, crops at either end or both, and bars."""
+    cuts = product((0.08, 0.16, 0.24), (0, 0.5, 1))
+    spans = [(0.0, 1.0), *((cut * share, 1 - cut * (1 - share)) for cut, share in cuts)]
+    spans += [(-bar, 1 + bar) for bar in (0.07, 0.14, 0.22)]
+    return tuple((begin, end, flip) for flip in mirrored for begin, end in spans)
+
+
+def _coarse(changed: Float) -> Float:
+    """Return the means of two by two cells."""
+    means: Float = changed.reshape(len(changed), SIDE // 2, 2, SIDE // 2, 2).mean(axis=(2, 4))
+    return means
+
+
+@lru_cache(maxsize=1)
+def _coarsely_laid() -> tuple[Laid, Laid]:
+    return _laid(_sides(), SIDE // 2), _laid(_sides(mirrored=(False, True)), SIDE // 2)
+
+
+def _of(geometry: Geometry) -> tuple[Laid, Laid]:
+    down = [(geometry.top, geometry.bottom, False)]
+    return _laid(down), _laid([(geometry.left, geometry.right, geometry.mirrored)])
+
+
+def _laid(sides: Iterable[Side], cells: int = SIDE) -> Laid:
+    places = np.array([_places(*side, cells) for side in sides])
+    at = np.clip(places, 0, cells - 1)
+    before = np.minimum(at.astype(int), cells - 2)
+    share = at - before
+    inside = (places > -0.75) & (places < cells - 0.25)
+    each = np.arange(cells)
+    matrix = (each == before[..., None]) * (1 - share)[..., None]
+    matrix = matrix + (each == before[..., None] + 1) * share[..., None]
+    return (matrix * inside[..., None]).astype(np.float32), inside.astype(np.float32)
+
+
+def _places(begin: float, end: float, mirrored: bool, cells: int) -> NDArray[np.float64]:
+    """Return at which cell of the first the middle of each cell of the second lies."""
+    middle = (np.arange(cells) + 0.5) / cells
+    middle = middle[::-1] if mirrored else middle
+    places: NDArray[np.float64] = (begin + (end - begin) * middle) * cells - 0.5
+    return places
+
+
+def _score(one: Float, other: Float, geometry: Geometry) -> float:
+    return float(_scores(one, other, *_of(geometry))[0, 0])
+
+
+def _scores(one: Float, other: Float, down: Laid, across: Laid) -> Float:
+    """Return the correlation (K, M) for each way to lay both sides.
+
+    Of all cells that lie in both; less, at every instant, the mean over these.
+    """
+    rows = np.einsum("kij,tjl->ktil", down[0], one, optimize=True)  # (K, T, SIDE, SIDE)
+    laid = np.einsum("ktil,mjl->kmtij", rows, across[0], optimize=True)
+    masks = (down[1][:, None, :, None] * across[1][None, :, None, :]).reshape(
+        len(rows), len(across[0]), -1
+    )  # (K, M, cells)
+    count = np.maximum(masks.sum(axis=2), 1)
+    first = laid.reshape(*laid.shape[:3], -1)  # (K, M, T, cells)
+    second = other.reshape(len(other), -1)  # (T, cells)
+    sums = first.sum(axis=3), masks @ second.T  # (K, M, T)
+    both = np.einsum("kmtc,tc->km", first, second, optimize=True)
+    both -= (sums[0] * sums[1]).sum(axis=2) / count
+    power = np.einsum("kmtc,kmtc->km", first, first) - (sums[0] ** 2).sum(axis=2) / count
+    rest = masks @ (second * second).sum(axis=0) - (sums[1] ** 2).sum(axis=2) / count
+    scores: Float = both / np.sqrt(np.maximum(power, 1e-6) * np.maximum(rest, 1e-6))
+    return np.where(count >= LEAST_SHARE * masks.shape[2], scores, np.float32(-1))

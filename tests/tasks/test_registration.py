@@ -1,0 +1,99 @@
+"""How one picture lies in another."""
+
+import numpy as np
+import pytest
+
+from soravec.runtime.sketches import sketch
+from soravec.tasks.registration import (
+    Geometry,
+    agreement,
+    alike,
+    details,
+    num_moving,
+    register,
+)
+
+SIDE = 192
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Eight pictures of things that move, with detail."""
+    rng = np.random.default_rng(0)
+    blobs = rng.uniform(0, SIDE, (40, 2)), rng.uniform(-14, 14, (40, 2)), rng.uniform(0, 255, 40)
+    down, across = np.mgrid[:SIDE, :SIDE]
+    images = []
+    for step in range(8):
+        image = np.zeros((SIDE, SIDE))
+        for place, velocity, light in zip(*blobs, strict=True):
+            y, x = (place + step * velocity) % SIDE
+            image += light * np.exp(-((down - y) ** 2 + (across - x) ** 2) / 200)
+        images.append(np.clip(image, 0, 255))
+    return np.stack(images).astype(np.uint8)
+
+
+def details_of(pictures):
+    return details(sketch(np.repeat(pictures[..., None], 3, axis=3)).sketches)
+
+
+def test_the_same_pictures_lie_in_one_another(pictures):
+    found = register(details_of(pictures), details_of(pictures))
+    assert found.score > 0.99
+    assert found.geometry == Geometry()
+
+
+def test_a_mirrored_copy(pictures):
+    found = register(details_of(pictures), details_of(pictures[:, :, ::-1]))
+    assert found.geometry.mirrored
+    assert found.score > 0.95
+
+
+def test_a_crop(pictures):
+    """Of 15 % at the top and of 10 % on the right."""
+    cropped = np.stack([resized(image[29:, :173]) for image in pictures])
+    found = register(details_of(pictures), details_of(cropped))
+    sides = found.geometry.top, found.geometry.bottom, found.geometry.left, found.geometry.right
+    assert sides == pytest.approx((0.15, 1.0, 0.0, 0.9), abs=0.035)
+    assert found.score > 0.85
+
+
+def test_bars(pictures):
+    """Of an eighth of the height each."""
+    barred = np.zeros_like(pictures)
+    barred[:, 24:168] = [squeezed(image) for image in pictures]
+    found = register(details_of(pictures), details_of(barred))
+    assert found.geometry.top == pytest.approx(-1 / 6, abs=0.05)
+    assert found.geometry.bottom == pytest.approx(7 / 6, abs=0.05)
+    assert found.score > 0.8
+
+
+def test_others_do_not_agree(pictures):
+    others = np.stack([np.roll(np.rot90(image), 50, axis=0) for image in pictures])
+    assert register(details_of(pictures), details_of(others)).score < 0.5
+
+
+def test_what_stands_still_agrees_with_nothing(pictures):
+    still = np.repeat(pictures[:1], 8, axis=0)
+    assert register(details_of(still), details_of(still)).score == 0.0
+    assert agreement(details_of(still), details_of(still), Geometry()) == 0.0
+    assert num_moving(details_of(still)) == 0
+    assert num_moving(details_of(pictures)) == 7
+
+
+def test_a_brighter_copy_is_alike_picture_by_picture(pictures):
+    brighter = (pictures * 0.7 + 40).astype(np.uint8)
+    values = alike(details_of(pictures), details_of(brighter), Geometry())
+    assert values.min() > 0.97
+    assert alike(details_of(pictures), details_of(pictures[::-1]), Geometry()).min() < 0.5
+
+
+def resized(image):
+    """Return a picture at the full size, each pixel the nearest."""
+    rows = np.linspace(0, image.shape[0] - 1, SIDE).round().astype(int)
+    columns = np.linspace(0, image.shape[1] - 1, SIDE).round().astype(int)
+    return image[np.ix_(rows, columns)]
+
+
+def squeezed(image):
+    """Return a picture three quarters as high."""
+    return image[np.linspace(0, SIDE - 1, 144).round().astype(int)]
