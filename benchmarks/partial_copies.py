@@ -29,6 +29,7 @@ from soravec.tasks.courses import Courses
 from soravec.tasks.neighbours import find_neighbours
 
 LEAST_TIOU = 0.5
+LEAST_SCORES = (0.5, 0.7, 0.9, 0.95, 0.99)
 
 
 def main():
@@ -59,22 +60,26 @@ def main():
 def score(library, corpus):
     """Print what is found and what is not."""
     begin = time.perf_counter()
-    found = duplicates.find_duplicates(library)
-    seconds = time.perf_counter() - begin
-    right, wrong = matched(found.copies, corpus.copied)
-    precision = len(right) / max(len(found.copies), 1)
-    recall = len(right) / len(corpus.copied)
-    print(f"found in {seconds:.0f} s: {len(found.copies)} spans")
-    print(
-        f"precision {shown(len(right), len(found.copies))}, recall"
-        f" {shown(len(right), len(corpus.copied))}, F1"
-        f" {2 * precision * recall / max(precision + recall, 1e-9):.3f}"
-    )
+    found = duplicates.find_duplicates(library, least_score=min(LEAST_SCORES)).copies
+    print(f"found in {time.perf_counter() - begin:.0f} s")
     related = {frozenset((one.source, one.copy)) for one in corpus.copied}
     number = len(corpus.videos) * (len(corpus.videos) - 1) // 2 - len(related)
+    print(f"| least score | precision | recall | F1 | false pairs of {number} unrelated |")
+    print("| --- | --- | --- | --- | --- |")
+    for least in sorted({*LEAST_SCORES, duplicates.LEAST_SCORE}):
+        surer = [copy for copy in found if copy.score >= least]
+        right, wrong = matched(surer, corpus.copied)
+        unrelated = [copy for copy in wrong if names(copy) not in related]
+        f1 = 2 * len(right) / (len(surer) + len(corpus.copied))
+        print(
+            f"| {least} | {shown(len(right), len(surer))} |"
+            f" {shown(len(right), len(corpus.copied))} | {f1:.3f} |"
+            f" {len({names(copy) for copy in unrelated})} |"
+        )
+    print(f"at {duplicates.LEAST_SCORE}:")
+    found = [copy for copy in found if copy.score >= duplicates.LEAST_SCORE]
+    right, wrong = matched(found, corpus.copied)
     unrelated = [copy for copy in wrong if names(copy) not in related]
-    pairs = {names(copy) for copy in unrelated}
-    print(f"unrelated pairs taken for copies: {len(pairs)} of {number}")
     for copy in wrong:
         kind = "unrelated" if copy in unrelated else "elsewhere"
         print(f"  {kind}: {told(copy)}")

@@ -64,6 +64,7 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
     video = write_scenes(tmp_path / "videos" / "a.mp4", [(0, 2.0), (4, 2.0)])
     write_scenes(tmp_path / "videos" / "b.webm", [(0, 2.0), (4, 2.0)], codec="vp9")
     library, page = tmp_path / "l.library", tmp_path / "copies.html"
+    following = tmp_path / "next.html"
     for arguments in (
         ["doctor"],
         ["probe", video],
@@ -83,6 +84,8 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
         ["models", "show", "sora-mini"],
         ["demo"],
         ["duplicates", "--library", library, "--page", page],
+        ["teach", "sand", "--yes", f"{video}@0-2", "--library", library, "--page", following],
+        ["classify", video, "--library", library],
         ["library", "info", "--library", library],
         ["library", "failures", "--library", library],
         ["library", "verify", "--library", library],
@@ -92,6 +95,7 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
         done = without_network("-m", "soravec", *arguments)
         assert done.returncode == 0, (arguments, done.returncode, done.stderr)
     assert "<img" in page.read_text()
+    assert "<img" in following.read_text()
 
 
 def test_learning_opens_no_socket(without_network, tmp_path):

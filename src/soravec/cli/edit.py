@@ -75,7 +75,7 @@ def concat(
     from soravec.video import concat as join_videos
     from soravec.video import limits_from
 
-    spans = [_span(video) for video in videos]
+    spans = [span_of(video) for video in videos]
     limits = limits_from(limit)
     result = join_videos(spans, out, size=size_of(size), fps=rate, overwrite=force, limits=limits)
     _tell(result, as_json=as_json)
@@ -168,7 +168,7 @@ def size_of(text: str | None) -> tuple[int, int] | None:
     return int(found[2]), int(found[1])
 
 
-def _span(text: str) -> Any:  # noqa: ANN401  # Span, which is not loaded at start-up
+def span_of(text: str) -> Any:  # noqa: ANN401  # Span, which is not loaded at start-up
     """Read FILE or FILE@START-END, either of which may be left out."""
     from soravec.video import Span
 

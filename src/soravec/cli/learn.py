@@ -27,6 +27,8 @@ from soravec.cli.app import (
 from soravec.cli.ingest import FrameFoldersOption, SourcesArgument, WorkersOption, named_videos
 
 if TYPE_CHECKING:
+    from soravec.runtime.folder import ModelFolder
+    from soravec.runtime.heads import Head
     from soravec.types import Classification
 
 ManifestArgument = Annotated[
@@ -163,9 +165,15 @@ def evaluate(
 @app.command()
 def classify(
     files: SourcesArgument,
-    model: Annotated[str, typer.Option(help="A model with a head: its folder, name or hub id.")],
+    model: Annotated[
+        str | None, typer.Option(help="A model with a head: its folder, name or hub id.")
+    ] = None,
+    library: Annotated[
+        Path | None, typer.Option("--library", help="Instead: a library, with a taught label.")
+    ] = None,
     head: Annotated[
-        str | None, typer.Option(help="Which of its heads.", show_default="the only one")
+        str | None,
+        typer.Option(help="Which of its heads, or labels.", show_default="the only one"),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Most labels per line.")] = 3,
     per: Annotated[str, typer.Option(help="One line per video or segment.")] = "video",
@@ -181,20 +189,23 @@ def classify(
     as_json: JsonOption = False,
     strict: StrictOption = False,
 ) -> None:
-    """Say what videos are, by a model that `train` made: labels with probabilities."""
-    from soravec.runtime.encoder import load
+    """Say what videos are, by a model that `train` made or a taught label, with probabilities."""
+    from soravec.runtime.encoder import Encoder
     from soravec.tasks.classify import classify_files
     from soravec.video import limits_from
 
     if per not in ("video", "segment"):
         raise typer.BadParameter(f"--per is '{per}', not video or segment")
-    encoder = load(model, engine=engine, precision=precision)  # type: ignore[arg-type]
+    if (model is None) == (library is None):
+        raise typer.BadParameter("give exactly one of: --model, --library")
+    folder, chosen = _learned(model, library, head)
+    encoder = Encoder(folder, engine=engine, precision=precision)  # type: ignore[arg-type]
     paths = named_videos(files, frame_folders=frame_folders)
     done = failed = 0
     results = classify_files(
         paths,
         encoder,
-        head=head,
+        head=chosen,
         num_workers=workers,
         fps=fps,
         allow_urls=urls_allowed(allow_urls, allow_private_urls),
@@ -214,6 +225,25 @@ def classify(
     if not done:
         fail(f"none of {len(paths)} files could be classified")
     raise typer.Exit(1 if failed and strict else 0)
+
+
+def _learned(
+    model: str | None, library: Path | None, head: str | None
+) -> "tuple[ModelFolder, str | Head | None]":
+    """Return a model and the head that is asked for: its own, or a label of the library."""
+    if library is None:
+        from soravec.runtime.folder import find_model
+
+        return find_model(str(model)), head
+    from soravec.library.library import Library
+    from soravec.library.marks import labels_of
+    from soravec.tasks.teach import taught_head
+
+    with Library(library, create=False) as store:
+        labels = [name for name, *_ in labels_of(store.catalogue)]
+        if head is None and len(labels) != 1:
+            raise typer.BadParameter(f"choose a label with --head: {', '.join(labels) or 'none'}")
+        return store.encoder().folder, taught_head(store, head or labels[0])
 
 
 def _show(found: "Classification", k: int, *, per: str, as_json: bool) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from soravec.errors import LibraryBusy, LibraryError
-from soravec.library.durable import sync_folder
 from soravec.library.features import info_from_json
 from soravec.library.identity import FileStamp
 from soravec.library.schema import (
@@ -23,12 +22,12 @@ from soravec.library.schema import (
     FORMAT_VERSION,
     FROM_1_TO_2,
     MOVED_FORMAT,
-    SCHEMA,
     TIMEOUT_SECONDS,
     SegmentRow,
     Space,
     Words,
     connect,
+    create,
     statements,
 )
 from soravec.types import VideoInfo
@@ -115,6 +114,10 @@ class Catalogue:
             raise LibraryError(
                 f"the catalogue cannot be read: {error}. Restore it from a backup, or index again."
             ) from error
+
+    def change(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Run a statement that changes something; inside a transaction."""
+        self._db.execute(sql, values)
 
     # Videos and paths
 
@@ -465,7 +468,7 @@ class Catalogue:
 
     def _prepare(self, path: Path) -> None:
         if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'meta'"):
-            self._create(path)
+            create(self._db, path)
         if self._version() == "1":
             with self.transaction():
                 for statement in statements(FROM_1_TO_2 if self._version() == "1" else ""):
@@ -479,18 +482,6 @@ class Catalogue:
 
     def _version(self) -> str:
         return str(_only(self.rows("SELECT value FROM meta WHERE key = 'format_version'")))
-
-    def _create(self, path: Path) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-        if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'meta'"):
-            for statement in statements(SCHEMA):
-                self._db.execute(statement)
-            self._db.execute(
-                "INSERT INTO meta VALUES ('format_version', ?)", (str(FORMAT_VERSION),)
-            )
-        self._db.execute("COMMIT")
-        sync_folder(path.parent)
-        sync_folder(path.parent.parent)
 
 
 _A_PATH = "(SELECT 1 FROM paths p WHERE p.video_key = e.video_key)"

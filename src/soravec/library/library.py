@@ -19,6 +19,7 @@ from soravec.library.identity import absolute, find_videos, located
 from soravec.library.indexer import FileResult, Indexer, IndexOptions, IndexReport
 from soravec.library.lance import LanceStore
 from soravec.library.lock import WriterLock
+from soravec.library.marks import MarkedSpan, put_marks
 from soravec.library.progress import index_progress
 from soravec.library.schema import Space
 from soravec.library.search import (
@@ -296,6 +297,17 @@ class Library:
                 start, end = a.start_seconds, a.end_seconds
                 self.catalogue.put_text(key, a.kind, a.text, start_seconds=start, end_seconds=end)
         return len(annotations)
+
+    def mark(
+        self, label: str, spans: Sequence[tuple[MarkedSpan, bool]], *, author: str = ""
+    ) -> None:
+        """Note of spans whether they show what a label says; words find those that do.
+
+        Raises:
+            LibraryBusy: Another process is writing to this library.
+        """
+        with self._lock.held(wait_seconds=WAIT_SECONDS), self.catalogue.transaction():
+            put_marks(self.catalogue, label, spans, author=author)
 
     def failures(self) -> list[tuple[str, str, str]]:
         """Return (path, type, message) of every file that was skipped."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from soravec.library.durable import sync_folder
+
 FORMAT_VERSION = 2
 """1 knew nothing of subtitles; such a library is brought up to date when it is opened."""
 
@@ -175,6 +177,18 @@ def connect(path: Path) -> sqlite3.Connection:
             "it lies on a read-only disk and was not closed: open it once where it can be written"
         )
     return sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True, isolation_level=None)
+
+
+def create(db: sqlite3.Connection, path: Path) -> None:
+    """Make the tables of a new catalogue, durably, unless another process was faster."""
+    db.execute("BEGIN IMMEDIATE")
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchall():
+        for statement in statements(SCHEMA):
+            db.execute(statement)
+        db.execute("INSERT INTO meta VALUES ('format_version', ?)", (str(FORMAT_VERSION),))
+    db.execute("COMMIT")
+    sync_folder(path.parent)
+    sync_folder(path.parent.parent)
 
 
 def _is_on_read_only_disk(path: Path) -> bool:

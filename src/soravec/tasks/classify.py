@@ -6,6 +6,7 @@ from pathlib import Path
 
 from soravec.library.batch import embed_files
 from soravec.runtime.encoder import Encoder
+from soravec.runtime.heads import Head
 from soravec.types import Classification
 from soravec.video import LIMITS, AllowUrls, Limits
 
@@ -28,7 +29,7 @@ def classify_files(
     paths: Sequence[str | Path],
     encoder: Encoder,
     *,
-    head: str | None = None,
+    head: str | Head | None = None,
     num_workers: int | None = None,
     fps: float | None = None,
     allow_urls: AllowUrls = False,
@@ -40,7 +41,8 @@ def classify_files(
     Args:
         paths: Files, clips in tars, folders of frames, URLs.
         encoder: A model with a head, such as `soravec train` makes.
-        head: The name of the head; None means the only one beside the tags.
+        head: The name of the head, or one of its own such as a taught label's; None means the
+            only one of the model beside the tags.
         num_workers: Processes; None means one per core.
         fps: Frames per second of folders of frames; None for what they state, else 25.
         allow_urls: Whether http and https URLs are opened; "private": also of private networks.
@@ -50,7 +52,7 @@ def classify_files(
     Raises:
         ModelError: The model has no such head.
     """
-    chosen = encoder.head(head)
+    chosen = head if isinstance(head, Head) else encoder.head(head)
     embedded = embed_files(
         paths,
         encoder,
