@@ -22,8 +22,8 @@ def teach_page(taught: Taught, *, limits: Limits = LIMITS) -> str:
         wanted[one.path] = (*wanted.get(one.path, ()), *_instants(one))
     pictures = read_pictures(wanted.items(), limits=limits)
     body = [
-        f"<p>Examples that show it: {taught.num_yes}; that do not: {taught.num_no}. Is it here, too?"
-        " Say so with <code>--yes</code> or <code>--no</code>.</p>"
+        f"<p>Examples that show it: {taught.num_yes}; that do not: {taught.num_no}. Is it here,"
+        " too? Say so with <code>--yes</code> or <code>--no</code>.</p>"
     ]
     for one in taught.suggestions:
         images = pictures.get(one.path, {})
