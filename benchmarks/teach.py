@@ -106,7 +106,7 @@ def by_features(known, unseen, features, yes, no):
     examples, background = (
         np.stack([features[known[index].path] for index in which]) for which in (both, rest)
     )
-    learned = learn_label(examples, np.arange(len(both)) < len(yes), background)
+    learned = learn_label(examples, np.arange(len(both)) < len(yes), both, background)
     return np.stack([features[clip.path] for clip in unseen]) @ learned.weight + learned.bias
 
 

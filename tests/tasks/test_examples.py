@@ -21,13 +21,19 @@ def background():
     return np.concatenate([drawn(30, A, seed=1), drawn(170, B, seed=2)])
 
 
+def learned_from(vectors, truth, background, groups=None):
+    truth = np.asarray(truth)
+    groups = np.arange(len(truth)) if groups is None else groups
+    return learn_label(vectors, truth, groups, background)
+
+
 def odds_of(learned, vectors):
     return vectors @ learned.weight + learned.bias
 
 
 def test_what_is_like_the_examples_is_told_from_what_is_not(background):
     examples = np.concatenate([drawn(5, A, seed=3), drawn(5, B, seed=4)])
-    learned = learn_label(examples, np.array([True] * 5 + [False] * 5), background)
+    learned = learned_from(examples, [True] * 5 + [False] * 5, background)
     assert (odds_of(learned, drawn(50, A, seed=5)) > 0).mean() > 0.95
     assert (odds_of(learned, drawn(50, B, seed=6)) < 0).mean() > 0.95
     assert (learned.odds[:5] > 0).all()
@@ -35,7 +41,7 @@ def test_what_is_like_the_examples_is_told_from_what_is_not(background):
 
 
 def test_one_example_is_enough_to_begin_with(background):
-    learned = learn_label(drawn(1, A, seed=3), np.array([True]), background)
+    learned = learned_from(drawn(1, A, seed=3), [True], background)
     likely, unlikely = (
         odds_of(learned, drawn(50, A, seed=5)),
         odds_of(learned, drawn(50, B, seed=6)),
@@ -49,7 +55,7 @@ def test_the_score_of_an_example_does_not_come_from_itself(background):
     for seed in range(10):
         rng = np.random.default_rng(seed)
         vectors, truth = drawn(40, B, seed=50 + seed), rng.permutation(np.repeat([True, False], 20))
-        learned = learn_label(vectors, truth, background)
+        learned = learned_from(vectors, truth, background)
         odds = odds_of(learned, vectors)
         seen.append(((odds > np.median(odds)) == truth).mean())
         left_out.append(((learned.odds > np.median(learned.odds)) == truth).mean())
@@ -57,12 +63,42 @@ def test_the_score_of_an_example_does_not_come_from_itself(background):
     assert np.mean(left_out) < 0.58
 
 
+def test_segments_of_one_video_are_left_out_together(background):
+    """Five that are all but the same, of videos whose label was drawn by lot."""
+    right = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        middles = drawn(6, B, seed=seed).repeat(5, axis=0)
+        vectors = middles + 0.02 * rng.normal(size=middles.shape).astype(np.float32)
+        truth = rng.permutation([True] * 3 + [False] * 3).repeat(5)
+        learned = learned_from(vectors, truth, background, np.arange(6).repeat(5))
+        right.append(((learned.odds > 0) == truth).mean())
+    assert np.mean(right) < 0.6
+
+
+def test_what_nobody_marked_counts_but_not_for_much(background):
+    """It moves the label away from what is common, and does not outweigh what was said."""
+    common = drawn(60, B, seed=9)
+    examples, truth = drawn(3, A, seed=3), [True] * 3
+    learned = learned_from(examples, truth, background)
+    assert np.median(odds_of(learned, common)) < np.median(odds_of(learned, examples)) - 0.5
+    without = learned_from(examples, truth, background[:0])
+    assert abs(np.median(odds_of(without, common)) - np.median(odds_of(without, examples))) < 0.5
+    assert (odds_of(learned, examples) > 0).all()
+
+
+def test_a_single_background_vector_does_not_blow_up():
+    examples = np.concatenate([drawn(1, A, seed=3), drawn(1, B, seed=4)])
+    learned = learned_from(examples, [True, False], drawn(1, B, seed=5))
+    assert np.abs(odds_of(learned, examples)).max() < 5
+
+
 def test_probabilities_are_no_surer_than_they_are_right(background):
     """Of classes that overlap, whatever share of the examples shows the label."""
     errors = []
     for seed in range(20):
         examples = np.concatenate([drawn(4, A / 3, seed=seed), drawn(16, B / 3, seed=100 + seed)])
-        learned = learn_label(examples, np.array([True] * 4 + [False] * 16), background)
+        learned = learned_from(examples, [True] * 4 + [False] * 16, background)
         odds = [
             odds_of(learned, drawn(200, c / 3, seed=300 + seed + n)) for n, c in enumerate((A, B))
         ]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import soravec
 from soravec.cli import app
 from soravec.errors import QueryError
 from soravec.library.marks import labels_of, marks_of
-from soravec.runtime.heads import head_names
+from soravec.runtime.heads import head_names, read_head, write_head
 from soravec.tasks.classify import classify_files
 from soravec.tasks.teach import head_name, taught_head, teach
 from soravec.video import Span
@@ -97,20 +98,81 @@ def test_who_changes_their_mind_is_believed(library):
     assert {Path(hit.path).name for hit in hits} == {"desert-1.mp4"}
 
 
-def test_marks_of_a_forgotten_video_are_gone(library):
-    teach(library, "desert", yes=[segment(library, f"desert-{n}") for n in range(2)])
-    library.forget(segment(library, "desert-0").partition(":")[0])
+def test_where_nothing_shows_it_any_more_there_is_no_head(library):
+    one = segment(library, "desert-0")
+    teach(library, "desert", yes=[one])
+    found = teach(library, "desert", no=[one])
+    assert (found.num_yes, found.num_no, found.head, found.suggestions) == (0, 1, None, ())
+    assert head_names(library.path) == ()
+    with pytest.raises(QueryError, match="learned again"):
+        taught_head(library, "desert")
+
+
+def test_marks_and_heads_of_a_forgotten_video_are_gone(library):
+    yes = [segment(library, f"desert-{n}") for n in range(2)]
+    vector = library.contents().vectors[0]
+    teach(library, "desert", yes=yes)
+    library.forget(yes[0].partition(":")[0])
     assert labels_of(library.catalogue) == [("desert", 1, 0)]
+    assert not list(library.path.glob("heads*"))
+    with pytest.raises(QueryError, match="soravec teach 'desert'"):
+        taught_head(library, "desert")
+    teach(library, "desert")  # from what is left
+    assert taught_head(library, "desert").scores(vector[None]).shape == (1, 1)
+
+
+def test_a_head_of_another_model_has_to_be_learned_again(library):
+    teach(library, "desert", yes=[segment(library, "desert-0")])
+    name = head_name("desert")
+    old = read_head(library.path, name)
+    write_head(library.path, replace(old, config=replace(old.config, space_id="another")))
+    with pytest.raises(QueryError, match="the model is another one"):
+        taught_head(library, "desert")
+    teach(library, "desert")
+    assert taught_head(library, "desert").config.space_id == library.space().space_id
+
+
+def test_a_damaged_head_is_found_and_taken_out(library):
+    teach(library, "desert", yes=[segment(library, "desert-0")])
+    (library.path / "heads" / f"{head_name('desert')}.safetensors").write_bytes(b"nothing")
+    assert any("damaged" in problem for problem in library.verify())
+    library.repair()
+    assert library.verify() == []
+    assert teach(library, "desert").head == head_name("desert")
+
+
+def test_to_ask_what_is_next_writes_nothing(library):
+    teach(library, "desert", yes=[segment(library, "desert-0")])
+    before = {path: path.stat().st_mtime_ns for path in library.path.rglob("*.json")}
+    with library.writing():  # somebody else is
+        assert teach(library, "desert").suggestions
+    assert before == {path: path.stat().st_mtime_ns for path in library.path.rglob("*.json")}
 
 
 @pytest.mark.parametrize(
-    "asked", [{"yes": ["0" * 32 + ":0"]}, {"yes": [Span("gone.mp4")]}, {"no": []}, {}]
+    "asked",
+    [
+        {"yes": ["0" * 32 + ":0"]},
+        {"yes": ["0" * 32 + ":" + "9" * 30]},
+        {"yes": [Span("gone.mp4")]},
+        {},
+        {"yes": ["same"], "no": ["same"]},
+    ],
 )
 def test_what_cannot_be_taught_says_why_and_changes_nothing(library, asked):
+    one = segment(library, "desert-0")
+    asked = {kind: [one if name == "same" else name for name in n] for kind, n in asked.items()}
     with pytest.raises(QueryError):
         teach(library, "desert", **asked)
     assert labels_of(library.catalogue) == []
     assert head_names(library.path) == ()
+
+
+@pytest.mark.parametrize("label", ["", "  ", "x" * 201, "half \ud800", "bell \a"])
+def test_what_is_no_label_is_refused_before_anything_is_noted(library, label):
+    with pytest.raises(QueryError, match="200 characters"):
+        teach(library, label, yes=[segment(library, "desert-0")])
+    assert labels_of(library.catalogue) == []
 
 
 def test_a_span_outside_the_video_is_refused(library, videos):
@@ -118,12 +180,15 @@ def test_a_span_outside_the_video_is_refused(library, videos):
         teach(library, "desert", yes=[Span(videos / "videos/desert-0.mp4", 8.0, 9.0)])
 
 
-def test_a_label_may_have_any_name(library):
-    label = "沙漠 / 50 % ../up"
+@pytest.mark.parametrize("label", ["沙漠" * 100, "/ 50 % ../../up", "CON", "Goal", "goal"])
+def test_a_label_may_have_any_name(library, label):
     teach(library, label, yes=[segment(library, "desert-0")])
     assert head_names(library.path) == (head_name(label),)
     assert taught_head(library, label).classes == (label,)
-    assert not list(library.path.parent.glob("*up*"))
+    assert sorted(path.suffix for path in (library.path / "heads").iterdir()) == [
+        ".json",
+        ".safetensors",
+    ]
 
 
 def test_the_commands(library, videos):

@@ -83,6 +83,8 @@ def print_taught(found: "Taught") -> None:
     """Say what was learned, and list what to look at next."""
     right = "" if found.accuracy is None else f"; {found.accuracy:.0%} right when left out"
     say(f"{found.label}: {found.num_yes} yes, {found.num_no} no{right}")
+    if found.head is None:
+        say("noted; nothing shows it yet: name a segment with --yes")
     for one in found.suggestions:
         span = f"{clock(one.start_seconds)} - {clock(one.end_seconds)}"
         print(f"{one.score:.2f}  {one.segment_id}  {span}  {one.path}")

@@ -19,7 +19,6 @@ from soravec.library.identity import absolute, find_videos, located
 from soravec.library.indexer import FileResult, Indexer, IndexOptions, IndexReport
 from soravec.library.lance import LanceStore
 from soravec.library.lock import WriterLock
-from soravec.library.marks import MarkedSpan, put_marks
 from soravec.library.progress import index_progress
 from soravec.library.schema import Space
 from soravec.library.search import (
@@ -124,7 +123,7 @@ class Library:
         options = options or IndexOptions()
         videos = list(find_videos(roots, frame_folders=options.frame_folders))
         encoder = encoder or self.encoder()
-        with self._writing(), ThreadPoolExecutor(max_workers=1) as aside:
+        with self.writing(), ThreadPoolExecutor(max_workers=1) as aside:
             space = self._adopted(encoder)
             self.files.sweep()
             self._finish_forgetting()
@@ -298,17 +297,6 @@ class Library:
                 self.catalogue.put_text(key, a.kind, a.text, start_seconds=start, end_seconds=end)
         return len(annotations)
 
-    def mark(
-        self, label: str, spans: Sequence[tuple[MarkedSpan, bool]], *, author: str = ""
-    ) -> None:
-        """Note of spans whether they show what a label says; words find those that do.
-
-        Raises:
-            LibraryBusy: Another process is writing to this library.
-        """
-        with self._lock.held(wait_seconds=WAIT_SECONDS), self.catalogue.transaction():
-            put_marks(self.catalogue, label, spans, author=author)
-
     def failures(self) -> list[tuple[str, str, str]]:
         """Return (path, type, message) of every file that was skipped."""
         return self.catalogue.rows("SELECT path, type, message FROM failures ORDER BY path")
@@ -334,7 +322,7 @@ class Library:
             LibraryBusy: Another process is writing to this library.
             LibraryError: The disk is full; nothing has changed.
         """
-        with self._writing():
+        with self.writing():
             return self._upkeep.repair()
 
     def forget(self, video: str | Path) -> str:
@@ -358,12 +346,12 @@ class Library:
             (str(video), str(located(video))),
         )
         if not rows and self.catalogue.is_forgetting():  # maybe this one
-            with self._writing():
+            with self.writing():
                 self._upkeep.finish_forgetting()
         if not rows:
             raise QueryError(f"{video}: not in this library")
         ((key, video_id),) = rows
-        with self._writing():
+        with self.writing():
             self._upkeep.forget(key)
         return str(video_id)
 
@@ -443,7 +431,7 @@ class Library:
         return is_known and not self.catalogue.pending(space.space_id)
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
         """Hold the only right to write.
 
         Raises:

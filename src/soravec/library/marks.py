@@ -103,7 +103,7 @@ def find_span(catalogue: Catalogue, space_id: str, named: str | Span) -> MarkedS
 def _span_of_segment(catalogue: Catalogue, space_id: str, segment_id: str) -> MarkedSpan:
     video_id, _, ordinal = segment_id.rpartition(":")
     key = catalogue.video_key(video_id)
-    if key is not None and ordinal.isdecimal():
+    if key is not None and ordinal.isdecimal() and len(ordinal) < 10:
         row = catalogue.segment(key, int(ordinal), space_id)
         if row is not None:
             return MarkedSpan(key, row.start_seconds, row.end_seconds)

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from soravec.errors import LibraryError, ModelError
 from soravec.library.catalogue import Catalogue
-from soravec.library.durable import remove_folder, remove_others
+from soravec.library.durable import remove_folder, remove_others, remove_rest, sync_folder
 from soravec.library.features import FeatureFiles
 from soravec.library.lance import LanceStore
 from soravec.library.schema import Space
@@ -18,6 +18,7 @@ from soravec.library.store import opened
 from soravec.library.stores import Stores
 from soravec.library.vectors import VectorIndex
 from soravec.runtime.encoder import Encoder
+from soravec.runtime.heads import HEADS_FOLDER, head_names, read_head, remove_head
 
 OURS = re.compile(r"vectors(\.[0-9a-f]{8})?(\.old)*")
 """The names of folders of vectors."""
@@ -62,7 +63,7 @@ class Upkeep:
                     found.append(f"vectors of {space.model_name}: behind the catalogue")
             except (LibraryError, ModelError) as error:
                 found.append(str(error))
-        return found
+        return found + [str(error) for _, error in self._damaged_heads()]
 
     def index(self, space: Space, store: LanceStore) -> VectorIndex:
         """Return the vectors of a space as the catalogue's index."""
@@ -74,6 +75,8 @@ class Upkeep:
         They lie in another folder, of which readers learn when it is whole; a name that was used
         before would be remembered by LanceDB.
         """
+        for name, _ in self._damaged_heads():  # what was said of the label is in the catalogue
+            remove_head(self._path, name)
         spaces = self._catalogue.spaces()
         lost = [self._lost_features(space) for space in spaces]
         anew = f"vectors.{uuid4().hex[:8]}"
@@ -132,6 +135,7 @@ class Upkeep:
         if not self._catalogue.is_forgetting():
             return
         self.keep_vectors()
+        self._forget_heads()
         if left := [one for one in self._path.iterdir() if self._is_old(one.name)]:
             raise LibraryError(f"{left[0]}: cannot be removed, and holds what was forgotten")
         for space in self._catalogue.spaces():
@@ -147,6 +151,24 @@ class Upkeep:
             with self._catalogue.transaction():
                 self._catalogue.forgot(video_id)
         self._catalogue.compact()
+
+    def _forget_heads(self) -> None:
+        """Remove what was learned, maybe from a video that is forgotten: it is learned again."""
+        try:
+            remove_folder(self._path / HEADS_FOLDER)
+            remove_rest(self._path / HEADS_FOLDER)
+            sync_folder(self._path)
+        except OSError as error:
+            raise LibraryError(f"{self._path}: cannot be written ({error.strerror})") from error
+
+    def _damaged_heads(self) -> list[tuple[str, ModelError]]:
+        found = []
+        for name in head_names(self._path):
+            try:
+                read_head(self._path, name)
+            except ModelError as error:
+                found.append((name, error))
+        return found
 
     def _is_old(self, name: str) -> bool:
         current = [space.vectors_folder for space in self._catalogue.spaces()]

@@ -5,6 +5,7 @@ A classifier, taught labels and a regression are all heads: `heads/NAME.safetens
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from soravec.errors import ModelError
 from soravec.runtime.config import from_dict
@@ -160,12 +161,16 @@ def read_head(folder: Path, name: str | None = None) -> Head:
 
 
 def write_head(folder: Path, head: Head) -> None:
-    """Write a head into a model folder; one of the same name is replaced."""
+    """Write a head into a model folder, durably, in place of one of the same name.
+
+    Who reads that meanwhile finds no half of a file.
+
+    Raises:
+        OSError: The disk is full or cannot be written.
+    """
     path = folder / HEADS_FOLDER / f"{head.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {"weight": np.ascontiguousarray(head.weight), "bias": head.bias}
-    save_file(arrays, path.with_suffix(".safetensors"))
-    path.with_suffix(".safetensors").chmod(0o644)
     config = head.config
     facts = {
         "classes": list(config.classes),
@@ -175,7 +180,26 @@ def write_head(folder: Path, head: Head) -> None:
         "words": [list(names) for names in config.words],
         "least": config.least,
     }
-    path.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+    _put(path.with_suffix(".safetensors"), save(arrays))
+    _put(path, text.encode())
+
+
+def remove_head(folder: Path, name: str) -> None:
+    """Remove a head from a model folder, if it is there."""
+    for suffix in (".json", ".safetensors"):
+        (folder / HEADS_FOLDER / f"{name}{suffix}").unlink(missing_ok=True)
+
+
+def _put(path: Path, content: bytes) -> None:
+    aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def top(classes: Sequence[str], scores: Float, k: int) -> list[tuple[str, float]]:

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 Float = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+Int = NDArray[np.int64]
 
 PULL = 0.3
 """Strength of the pull towards zero, of vectors scaled to a mean square of 1."""
 BACKGROUND_WEIGHT = 0.3
-"""Of all that nobody labelled, together, as a share of the examples."""
-MOST_FOLDS = 20
-"""With more examples, several are left out at once."""
+"""Of all that nobody labelled, together, as a share of all examples."""
+MOST_FOLDS = 5
+"""With more videos, several are left out at once."""
 CALIBRATION_PULL = 0.05
 """The same pull for the two numbers that make probabilities of scores."""
 LEAST_GAIN = 0.05
@@ -39,25 +40,28 @@ class Learned(NamedTuple):
     """(N,) log-odds of the examples, each by a label that was learned without it."""
 
 
-def learn_label(vectors: Vectors, truth: Bools, background: Vectors) -> Learned:
+def learn_label(vectors: Vectors, truth: Bools, groups: Int, background: Vectors) -> Learned:
     """Return a label learned from examples.
 
     Args:
         vectors: (N, D) of the examples.
         truth: (N,) which of them it is; at least one.
-        background: (B, D) of what nobody labelled, at least one: a sample of the library.
+        groups: (N,) which video each is of: those of one are alike, so they count as one and are
+            left out together.
+        background: (B, D) of what nobody labelled: a sample of the library; may be empty.
     """
-    mean = background.mean(axis=0, dtype=np.float64)
-    scale = 1 / max(float(np.sqrt(np.square(background - mean).sum(axis=1).mean())), 1e-9)
+    everything = np.concatenate([background, vectors]).astype(np.float64)
+    mean = everything.mean(axis=0)
+    scale = 1 / max(float(np.sqrt(np.square(everything - mean).sum(axis=1).mean())), 1e-6)
     examples, others = (vectors - mean) * scale, (background - mean) * scale
+    slope, offset = _fitted(examples, truth, groups, others)
     scores = np.zeros(len(truth))
-    for left_out in _folds(truth):
-        kept = np.setdiff1d(np.arange(len(truth)), left_out)
+    for left_out in _folds(truth, groups):
+        kept = ~left_out
         if truth[kept].any():
-            slope, offset = _fitted(examples[kept], truth[kept], others)
-            scores[left_out] = examples[left_out] @ slope + offset
-    slope, offset = _fitted(examples, truth, others)
-    gain, shift = _calibrated(scores, truth)
+            other_slope, other_offset = _fitted(examples[kept], truth[kept], groups[kept], others)
+            scores[left_out] = examples[left_out] @ other_slope + other_offset
+    gain, shift = _calibrated(scores, truth, groups)
     weight = slope * scale * gain
     return Learned(weight, gain * offset + shift - float(mean @ weight), gain * scores + shift)
 
@@ -81,43 +85,49 @@ def choose_uncertain(odds: Float, vectors: Vectors, num_wanted: int) -> list[int
     return chosen
 
 
-def _folds(truth: Bools) -> list[NDArray[np.int64]]:
-    """Return which examples are left out together; each has some of both kinds where it can."""
-    number = min(len(truth), MOST_FOLDS)
-    order = np.argsort(~truth, kind="stable")
-    return [order[start::number] for start in range(number)]
+def _folds(truth: Bools, groups: Int) -> list[Bools]:
+    """Return which examples are left out together, whole groups; none where there is but one."""
+    names = np.unique(groups)
+    order = sorted(names.tolist(), key=lambda name: (-truth[groups == name].mean(), name))
+    number = min(len(order), MOST_FOLDS)
+    if number < 2:
+        return []
+    return [np.isin(groups, order[start::number]) for start in range(number)]
 
 
-def _fitted(examples: Float, truth: Bools, others: Float) -> tuple[Float, float]:
+def _fitted(examples: Float, truth: Bools, groups: Int, others: Float) -> tuple[Float, float]:
     """Return slope and offset."""
     values = np.concatenate([examples, others])
     values = np.concatenate([values, np.ones((len(values), 1))], axis=1)
     wanted = np.concatenate([truth, np.zeros(len(others))])
-    extra = np.full(len(others), BACKGROUND_WEIGHT * len(truth) / len(others))
-    weights = np.concatenate([_evenly(truth), extra])
+    weights = _evenly(truth, groups)
+    extra = np.full(len(others), BACKGROUND_WEIGHT * weights.sum() / max(len(others), 1))
     pull = np.append(np.full(examples.shape[1], PULL), 1e-3)
-    found = _logistic(values, wanted, weights, pull)
+    found = _logistic(values, wanted, np.concatenate([weights, extra]), pull)
     return found[:-1], float(found[-1])
 
 
-def _calibrated(scores: Float, truth: Bools) -> tuple[float, float]:
+def _calibrated(scores: Float, truth: Bools, groups: Int) -> tuple[float, float]:
     """Return gain and shift that make log-odds of scores; of too few examples they stay."""
-    positive, negative = int(truth.sum()), int((~truth).sum())
+    positive, negative = (len(np.unique(groups[kind])) for kind in (truth, ~truth))
     if min(positive, negative) < 2:
         return 1.0, 0.0
     spread = max(float(np.sqrt(np.mean(scores**2))), 1e-6)
     values = np.stack([scores / spread, np.ones(len(scores))], axis=1)
     wanted = np.where(truth, (positive + 1) / (positive + 2), 1 / (negative + 2))
     pull = np.full(2, CALIBRATION_PULL)
-    gain, shift = _logistic(values, wanted, _evenly(truth), pull).tolist()
+    gain, shift = _logistic(values, wanted, _evenly(truth, groups), pull).tolist()
     return max(gain, LEAST_GAIN) / spread, shift
 
 
-def _evenly(truth: Bools) -> Float:
-    """Return weights by which both kinds count the same, however many there are of each."""
-    kinds = [max(int(kind.sum()), 1) for kind in (truth, ~truth)]
-    weights: Float = np.where(truth, 0.5 / kinds[0], 0.5 / kinds[1]) * len(truth)
-    return weights
+def _evenly(truth: Bools, groups: Int) -> Float:
+    """Return weights by which both kinds count the same, and in each of them every group."""
+    weights = np.zeros(len(truth))
+    for kind in (truth, ~truth):
+        names, sizes = np.unique(groups[kind], return_counts=True)
+        for name, size in zip(names, sizes, strict=True):
+            weights[kind & (groups == name)] = 1 / (size * len(names))
+    return weights * len(np.unique(groups)) / 2
 
 
 def _logistic(values: Float, wanted: Float, weights: Float, pull: Float) -> Float:
