@@ -47,6 +47,7 @@ def test_one_example_is_enough_to_begin_with(background):
         odds_of(learned, drawn(50, B, seed=6)),
     )
     assert np.median(likely) > np.quantile(unlikely, 0.95)
+    assert np.median(likely) > 0 > np.median(unlikely)
 
 
 def test_the_score_of_an_example_does_not_come_from_itself(background):

@@ -19,7 +19,8 @@ Int = NDArray[np.int64]
 PULL = 0.3
 """Strength of the pull towards zero, of vectors scaled to a mean square of 1."""
 BACKGROUND_WEIGHT = 0.3
-"""Of all that nobody labelled, together, as a share of all examples."""
+"""Of all that nobody labelled, together, as a share of all examples; where all of these show the
+label, it counts as much as they do."""
 MOST_FOLDS = 5
 """With more videos, several are left out at once."""
 CALIBRATION_PULL = 0.05
@@ -101,7 +102,8 @@ def _fitted(examples: Float, truth: Bools, groups: Int, others: Float) -> tuple[
     values = np.concatenate([values, np.ones((len(values), 1))], axis=1)
     wanted = np.concatenate([truth, np.zeros(len(others))])
     weights = _evenly(truth, groups)
-    extra = np.full(len(others), BACKGROUND_WEIGHT * weights.sum() / max(len(others), 1))
+    share = BACKGROUND_WEIGHT if not truth.all() else 1.0  # else it alone is what the label is not
+    extra = np.full(len(others), share * weights.sum() / max(len(others), 1))
     pull = np.append(np.full(examples.shape[1], PULL), 1e-3)
     found = _logistic(values, wanted, np.concatenate([weights, extra]), pull)
     return found[:-1], float(found[-1])
