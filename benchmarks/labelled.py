@@ -26,7 +26,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from soravec.data.clips import units_of
 from soravec.data.duplicates import drop_duplicates, near_duplicates, same_group
-from soravec.data.features import FeatureCache
+from soravec.data.features import FeatureCache, without_sketches
 from soravec.data.manifest import read_manifest
 from soravec.evaluation.intervals import mean_figure, resample
 from soravec.evaluation.probes import ProbeData, fit_probe
@@ -228,6 +228,7 @@ def phases(features, fps):
 
     At 10 frames/s from 0.0 s in two phases: 0, 0.1, 0.2, ... and 0.05, 0.15, 0.25, ...
     """
+    features = without_sketches(features)
     first, last = features.seconds[0], features.seconds[-1]
     wanted = first + np.arange(np.floor((last - first) * fps) + 1) / fps
     base = np.unique(_on_show(features.seconds, wanted))

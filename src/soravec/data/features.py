@@ -99,7 +99,7 @@ class FeatureCache:
         for clip in clips:
             path = str(clip.path)
             if path not in failures and path not in whole:
-                whole[path] = self._stored(path)
+                whole[path] = without_sketches(self._stored(path))
             span = None if path in failures else clip_features(whole[path], clip)
             if span is not None:
                 kept.append(clip)
@@ -168,7 +168,8 @@ class FeatureCache:
             if isinstance(reply, tuple):
                 unread[self._identities[path]] = reply
             else:
-                self._files.write(self._identities[path], unpack(reply.header, reply.arrays))
+                read = without_sketches(unpack(reply.header, reply.arrays))
+                self._files.write(self._identities[path], read)
             if on_progress is not None:
                 on_progress(done, len(jobs))
         same = {p: unread[i] for p, i in self._identities.items() if p in paths and i in unread}
@@ -251,6 +252,11 @@ class FeatureCache:
         identity = self._identities[str(features.clips[clip].path)]
         facts = [asdict(augmentation), identity, seconds.tolist(), seed, view]
         return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+
+
+def without_sketches(features: FrameFeatures) -> FrameFeatures:
+    """Return features alone: nothing is learned from sketches."""
+    return replace(features, sketches=None, sharpness=None)
 
 
 def clip_features(features: FrameFeatures, clip: Clip) -> FrameFeatures | None:
