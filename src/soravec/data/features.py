@@ -99,7 +99,7 @@ class FeatureCache:
         for clip in clips:
             path = str(clip.path)
             if path not in failures and path not in whole:
-                whole[path] = without_sketches(self._stored(path))
+                whole[path] = self._stored(path)
             span = None if path in failures else clip_features(whole[path], clip)
             if span is not None:
                 kept.append(clip)
@@ -261,6 +261,7 @@ def without_sketches(features: FrameFeatures) -> FrameFeatures:
 
 def clip_features(features: FrameFeatures, clip: Clip) -> FrameFeatures | None:
     """Return the part of a video's features that lies in a clip's span; None where none does."""
+    features = without_sketches(features)
     if clip.start_seconds is None and clip.end_seconds is None:
         return features
     bounds = features.shots.bounds
