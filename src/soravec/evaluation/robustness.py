@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from soravec.data.augmentation import PERTURBATION_LEVELS, Perturbation, perturb
 from soravec.data.clips import Clip
+from soravec.data.features import without_sketches
 from soravec.errors import UnreadableVideo, VideoError
 from soravec.evaluation.stress import Score
 from soravec.runtime.encoder import Encoder
@@ -89,6 +90,7 @@ def damaged_features(
     Raises:
         VideoError: The clip can no longer be read.
     """
+    features = without_sketches(features)
     pictures = [one for one in conditions() if one[0] != "drop"]
     parts: dict[Condition, list[NDArray[np.float16]]] = {one: [] for one in pictures}
     number = 0
