@@ -16,7 +16,7 @@ from soravec.tasks.alignment import (
     find_shared,
     on_grid,
 )
-from soravec.tasks.duplicates import Copy, SharedSpan, kind_of
+from soravec.tasks.duplicates import Copy, SharedSpan, is_whole
 from soravec.tasks.registration import Geometry
 
 
@@ -152,10 +152,10 @@ def copy_of(first, second):
 
 def test_what_is_shared_twice_counts_once():
     spans = [copy_of((0, 66), (0, 66)), copy_of((40, 58), (41, 59))]
-    assert kind_of(Video, Video, spans) == "part"
-    assert kind_of(Video, Video, [*spans, copy_of((60, 85), (60, 85))]) == "whole"
+    assert not is_whole(Video, Video, spans)
+    assert is_whole(Video, Video, [*spans, copy_of((60, 85), (60, 85))])
     short = replace_end(30.0)
-    assert kind_of(Video, short, [copy_of((50, 78), (1, 29))]) == "contained"
+    assert not is_whole(Video, short, [copy_of((50, 78), (1, 29))])
 
 
 def replace_end(end):

@@ -136,6 +136,8 @@ def test_a_damaged_head_is_found_and_taken_out(library):
     teach(library, "desert", yes=[segment(library, "desert-0")])
     (library.path / "heads" / f"{head_name('desert')}.safetensors").write_bytes(b"nothing")
     assert any("damaged" in problem for problem in library.verify())
+    with pytest.raises(QueryError, match="learned again"):
+        taught_head(library, "desert")
     library.repair()
     assert library.verify() == []
     assert teach(library, "desert").head == head_name("desert")

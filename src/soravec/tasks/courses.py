@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,8 @@ SAMPLE_VIDEOS, SAMPLE_FRAMES = 400, 20_000
 """What the weights of features are fitted to, at most."""
 FLOOR = 0.5
 """Added to the variance of each direction, as a share of their mean; more where samples are few."""
-MOTION_DIM = 128
-"""Principal components of the features of motion."""
+NUM_COMPONENTS = 128
+"""Principal components of the features of looks, and as many of those of motion, at most."""
 KEPT_STEPS = 100_000
 """Instants of videos that are remembered: 14 hours, about 450 MB."""
 MOST_HOURS = 24
@@ -88,19 +89,26 @@ class Courses:
         videos = list(self._contents.videos.values())
         chosen = videos[:: -(-len(videos) // SAMPLE_VIDEOS)]
         each = max(1, SAMPLE_FRAMES // len(chosen))
-        looks, moves = [], []
+        looks: list[Float] = []
+        moves: list[Float] = []
         for video in chosen:
             features = self._stored(video)
             if features is None:
                 continue
             frames = np.linspace(0, len(features) - 1, min(each, len(features))).astype(int)
-            parts = self._parts(features)
-            looks.append(parts[0][frames])
-            moves.append(parts[1][frames])
+            some = replace(
+                features,
+                features=features.features[frames],
+                seconds=features.seconds[frames],
+                sketches=None,
+                sharpness=None,
+            )
+            for found, part in zip((looks, moves), self._parts(some), strict=True):
+                found.append(part)
         if not looks:
             return []
         samples = np.concatenate(looks), np.concatenate(moves)
-        return [_whitener(one, MOTION_DIM) for one in samples if one.shape[1]]
+        return [_whitener(one) for one in samples if one.shape[1]]
 
     def _parts(self, features: FrameFeatures) -> tuple[Float, Float]:
         looks, moves, _ = self._encoder.config.cnn.parts
@@ -114,12 +122,15 @@ class Courses:
         )
 
 
-def _whitener(values: Float, dim: int) -> tuple[Float, Float]:
+def _whitener(values: Float) -> tuple[Float, Float]:
     """Return the mean and a matrix that whitens, of the largest principal components."""
     number, length = values.shape
     mean = values.mean(axis=0)
     centred = (values - mean).astype(np.float64)
     variance, directions = np.linalg.eigh(centred.T @ centred / number)
-    variance, directions = np.maximum(variance[-dim:], 0), directions[:, -dim:]
+    variance, directions = (
+        np.maximum(variance, 0)[-NUM_COMPONENTS:],
+        directions[:, -NUM_COMPONENTS:],
+    )
     floor = (FLOOR + length / number) * max(float(variance.mean()), 1e-9)
     return mean, (directions / np.sqrt(variance + floor)).astype(np.float32)

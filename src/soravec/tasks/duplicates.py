@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log
-from typing import Literal
 
 import numpy as np
 
@@ -276,7 +275,7 @@ def _groups(contents: Contents, copies: Iterable[Copy]) -> tuple[CopyGroup, ...]
         return name
 
     for (one, other), spans in shown.items():
-        if kind_of(by_id[one], by_id[other], spans) == "whole":
+        if is_whole(by_id[one], by_id[other], spans):
             leader[leader_of(other)] = leader_of(one)
     sets = defaultdict(list)
     for name, video in by_id.items():
@@ -290,20 +289,13 @@ def _groups(contents: Contents, copies: Iterable[Copy]) -> tuple[CopyGroup, ...]
     return tuple(sorted(groups, key=lambda group: group.best))
 
 
-def kind_of(
-    one: StoredVideo, other: StoredVideo, spans: Sequence[Copy]
-) -> Literal["whole", "contained", "part"]:
-    """Return whether two videos share all of both, all of one, or less."""
-    shares = [
-        _covered(sides) / max(video.end_seconds - video.start_seconds, 1e-9)
-        for video, sides in (
-            (one, [copy.first for copy in spans]),
-            (other, [copy.second for copy in spans]),
-        )
-    ]
-    if min(shares) >= WHOLE_SHARE:
-        return "whole"
-    return "contained" if max(shares) >= WHOLE_SHARE else "part"
+def is_whole(one: StoredVideo, other: StoredVideo, spans: Sequence[Copy]) -> bool:
+    """Return whether two videos share nearly all of both."""
+    sides = (one, [copy.first for copy in spans]), (other, [copy.second for copy in spans])
+    return all(
+        _covered(shown) >= WHOLE_SHARE * (video.end_seconds - video.start_seconds)
+        for video, shown in sides
+    )
 
 
 def _covered(spans: Iterable[SharedSpan]) -> float:

@@ -2,14 +2,13 @@
 
 import html
 from collections import defaultdict
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soravec.library.pictures import read_pictures
 from soravec.tasks.duplicates import Copy, Duplicates, SharedSpan
-from soravec.tasks.page import page, strip
+from soravec.tasks.page import instants, page, strip
 from soravec.video import LIMITS, Limits
 
 NUM_PICTURES = 8
@@ -68,7 +67,5 @@ def _side(span: SharedSpan, pictures: Pictures) -> str:
     return f"{name} {span.end_seconds:.1f} s{strip(shown)}"
 
 
-def _instants(span: SharedSpan) -> Sequence[float]:
-    """Return when pictures are taken: in the middle of equal parts."""
-    length = (span.end_seconds - span.start_seconds) / NUM_PICTURES
-    return [span.start_seconds + length * (number + 0.5) for number in range(NUM_PICTURES)]
+def _instants(span: SharedSpan) -> list[float]:
+    return instants(span.start_seconds, span.end_seconds, NUM_PICTURES)

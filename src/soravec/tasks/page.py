@@ -45,3 +45,13 @@ def strip(pictures: Iterable[tuple[NDArray[np.uint8], str]]) -> str:
         for image, words in pictures
     ]
     return f'<div class="strip">{"".join(shown)}</div>'
+
+
+def instants(start_seconds: float, end_seconds: float, number: int) -> list[float]:
+    """Return the middles of so many equal parts of a span, of which pictures are shown.
+
+    >>> instants(0.0, 4.0, 2)
+    [1.0, 3.0]
+    """
+    length = (end_seconds - start_seconds) / number
+    return [start_seconds + length * (part + 0.5) for part in range(number)]

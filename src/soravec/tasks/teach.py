@@ -12,7 +12,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from soravec.errors import LibraryError, QueryError
+from soravec.errors import LibraryError, ModelError, QueryError
 from soravec.library.contents import Contents
 from soravec.library.durable import sync_folder
 from soravec.library.library import Library
@@ -140,7 +140,7 @@ def taught_head(library: Library, label: str) -> Head:
     if label in known:
         raise QueryError(
             f"'{label}' has to be learned again: the model is another one since, a video was"
-            f" forgotten, or nothing shows it. Run: soravec teach '{label}'"
+            f" forgotten, its head is damaged, or nothing shows it. Run: soravec teach '{label}'"
         )
     raise QueryError(
         f"'{label}' was not taught in {library.path}. Taught there: {', '.join(known) or 'none'}"
@@ -160,10 +160,13 @@ def _checked(label: str) -> str:
 
 
 def _is_taught(library: Library, label: str) -> bool:
-    """Return whether a label has a head of the present model."""
+    """Return whether a label has a head of the present model; a damaged one is none."""
     if head_name(label) not in head_names(library.path):
         return False
-    head = read_head(library.path, head_name(label))
+    try:
+        head = read_head(library.path, head_name(label))
+    except ModelError:
+        return False
     return head.config.space_id == library.space().space_id
 
 

@@ -3,7 +3,7 @@
 import html
 
 from soravec.library.pictures import read_pictures
-from soravec.tasks.page import page, strip
+from soravec.tasks.page import instants, page, strip
 from soravec.tasks.teach import Suggestion, Taught
 from soravec.video import LIMITS, Limits
 
@@ -37,6 +37,4 @@ def teach_page(taught: Taught, *, limits: Limits = LIMITS) -> str:
 
 
 def _instants(one: Suggestion) -> list[float]:
-    """Return when pictures are taken: in the middle of equal parts."""
-    length = (one.end_seconds - one.start_seconds) / NUM_PICTURES
-    return [one.start_seconds + length * (number + 0.5) for number in range(NUM_PICTURES)]
+    return instants(one.start_seconds, one.end_seconds, NUM_PICTURES)
