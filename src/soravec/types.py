@@ -303,6 +303,26 @@ class Hit:
     """Language of the words, such as `en` or `chi`, where the file states it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happens in a span of a video."""
+
+    path: str
+    """The file, or a path of the video."""
+    start_seconds: float
+    """First instant of the event."""
+    end_seconds: float
+    """First instant after it."""
+    label: str
+    """What happens."""
+    score: float
+    """Mean probability within the span."""
+
+    def __post_init__(self) -> None:
+        if not self.end_seconds > self.start_seconds:
+            raise ValueError(f"Event ends at {self.end_seconds}, not after {self.start_seconds}")
+
+
 def _check(
     name: str, array: NDArray[np.generic], dtype: type[np.generic], shape: tuple[int | None, ...]
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from soravec.data.orders import write_orders
 from soravec.runtime.folder import find_model
+from tests.library.conftest import write_scenes
 
 from .test_cli import json_lines, soravec
 
@@ -131,3 +132,62 @@ def test_evaluate_leaves_out_what_is_too_large(run, place):
         "--limit", "pixels=100", cwd=place, code=1,
     )  # fmt: skip
     assert "no clip of the split 'test' can be read" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """Videos in which one place is seen for a while, and a model that learned when."""
+    folder = tmp_path_factory.mktemp("watch")
+    rows = ["path,label,split,start,end"]
+    for number, split in enumerate(("train", "train", "train", "validation", "test")):
+        scenes = [(2 + number % 2, 3.0), (0, 3.0), (5, 3.0)]
+        write_scenes(folder / f"{number}.mp4", scenes, seed=number)
+        rows.append(f"{number}.mp4,place,{split},3,6")
+    (folder / "spans.csv").write_text("\n".join(rows) + "\n")
+    fast = ("--set", "loop.epochs=25", "--set", "events.stretch_seconds=9")
+    fast += ("--set", "events.batch_stretches=1", "--cache", "features")
+    run = soravec(
+        "train", "spans.csv", "--events", "-o", "run", *fast, "--json", cwd=folder
+    )
+    return folder, json_lines(run)[0]
+
+
+def test_train_events_reports_temporal_map(watched):
+    folder, facts = watched
+    assert set(facts["test"]["temporal_map"]) == {"0.3", "0.5", "0.7"}
+    assert facts["test"]["events"] == {"place": 1}
+    assert facts["test"]["running"]
+    done = soravec(
+        "evaluate", "run/model", "spans.csv", "--events", "-o", "again", "--cache", "features",
+        "--json", cwd=folder,
+    )  # fmt: skip
+    (again,) = json_lines(done)
+    assert again["temporal_map"] == facts["test"]["temporal_map"]
+    assert json.loads((folder / "again/report.json").read_text()) == again
+    page = (folder / "again/report.html").read_text()
+    assert page.count("<svg") == 1
+    assert "temporal mAP" in page
+
+
+def test_events_of_files_and_of_a_library(watched):
+    folder, _ = watched
+    (folder / "bad.mp4").write_bytes(b"no")
+    done = soravec(
+        "events", "4.mp4", "bad.mp4", "--model", "run/model", "--threshold", "0.3", "--json",
+        "--page", "events.html", cwd=folder,
+    )  # fmt: skip
+    *found, bad = json_lines(done)
+    assert bad["error"]["type"] == "UnreadableVideo"
+    assert found
+    best = max(found, key=lambda event: event["score"])
+    assert set(best) == {"path", "start_seconds", "end_seconds", "label", "score"}
+    assert best["label"] == "place"
+    assert min(best["end_seconds"], 6) - max(best["start_seconds"], 3) > 1.5
+    assert "<img" in (folder / "events.html").read_text()
+    soravec("events", "bad.mp4", "--model", "run/model", cwd=folder, code=1)
+    soravec("index", "4.mp4", "3.mp4", "--library", "l.library", cwd=folder)
+    soravec("teach", "place", "--yes", "3.mp4@3-6", "--library", "l.library", cwd=folder)
+    text = soravec("events", "--library", "l.library", "--window", "2", cwd=folder).stdout
+    assert "place" in text
+    soravec("events", "--model", "run/model", cwd=folder, code=2)
+    soravec("events", "4.mp4", cwd=folder, code=2)

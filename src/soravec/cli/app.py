@@ -15,7 +15,7 @@ ORDER = (
     *("demo", "doctor", "probe"),
     *("cut", "concat", "frames", "frames-to-video"),
     *("embed", "index", "search", "duplicates"),
-    *("train", "evaluate", "teach", "classify", "models", "library"),
+    *("train", "evaluate", "teach", "classify", "events", "models", "library"),
 )
 
 

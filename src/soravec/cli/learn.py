@@ -69,6 +69,9 @@ RobustnessOption = Annotated[
         help="Decode test clips again with noise, blur, compression, lost frames.",
     ),
 ]
+EventsOption = Annotated[
+    bool, typer.Option("--events", help="When classes happen in videos, not what clips are.")
+]
 DEFAULT_CACHE = Path("soravec.features")
 
 
@@ -91,6 +94,7 @@ def train(
     compare: Annotated[
         bool, typer.Option("--compare", help="Train every temporal model, and keep the best.")
     ] = False,
+    events: EventsOption = False,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Say what it will take, from a few steps, and stop.")
     ] = False,
@@ -108,15 +112,26 @@ def train(
             estimate_experiment,
             run_experiment,
         )
-    if compare and (resume or estimate):
-        raise typer.BadParameter("--compare goes with neither --resume nor --estimate")
-    clips = Labelled(manifest, annotations, videos, fold, allow_rare, allow_missing, frame_folders)
+    if compare and (resume or estimate or events):
+        raise typer.BadParameter("--compare goes with neither --resume, --estimate nor --events")
+    if estimate and events:
+        raise typer.BadParameter("--estimate does not go with --events")
+    clips = Labelled(
+        manifest,
+        annotations,
+        videos,
+        fold,
+        allow_rare,
+        allow_missing,
+        frame_folders,
+        task="multi_label" if events else None,
+    )
     plan = Experiment(clips, out, config, tuple(settings or ()), cache, library)
     if estimate:
         lines, facts = estimate_experiment(plan)
     else:
         lines, facts = run_experiment(
-            plan, compare=compare, resume=resume, robustness=robustness, say=say
+            plan, compare=compare, events=events, resume=resume, robustness=robustness, say=say
         )
     if as_json:
         print_json(facts)
@@ -143,6 +158,7 @@ def evaluate(
     frame_folders: FrameFoldersOption = False,
     cache: CacheOption = DEFAULT_CACHE,
     library: FeaturesOfOption = None,
+    events: EventsOption = False,
     robustness: RobustnessOption = True,
     limit: LimitOption = [],  # noqa: B006  # Typer's way
     seed: Annotated[int, typer.Option(help="Of intervals, shuffles and noise.")] = 0,
@@ -153,9 +169,18 @@ def evaluate(
         from soravec.evaluation.experiment import Examination, Labelled, examine
     from soravec.video import limits_from
 
-    clips = Labelled(manifest, annotations, videos, fold, allow_rare, allow_missing, frame_folders)
+    clips = Labelled(
+        manifest,
+        annotations,
+        videos,
+        fold,
+        allow_rare,
+        allow_missing,
+        frame_folders,
+        task="multi_label" if events else None,
+    )
     plan = Examination(model, clips, out, split, head, cache, library, limits_from(limit))
-    lines, facts = examine(plan, robustness=robustness, seed=seed, say=say)
+    lines, facts = examine(plan, events=events, robustness=robustness, seed=seed, say=say)
     if as_json:
         print_json(facts)
     else:
@@ -198,7 +223,7 @@ def classify(
         raise typer.BadParameter(f"--per is '{per}', not video or segment")
     if (model is None) == (library is None):
         raise typer.BadParameter("give exactly one of: --model, --library")
-    folder, chosen = _learned(model, library, head)
+    folder, chosen = learned(model, library, head)
     encoder = Encoder(folder, engine=engine, precision=precision)  # type: ignore[arg-type]
     paths = named_videos(files, frame_folders=frame_folders)
     done = failed = 0
@@ -227,7 +252,7 @@ def classify(
     raise typer.Exit(1 if failed and strict else 0)
 
 
-def _learned(
+def learned(
     model: str | None, library: Path | None, head: str | None
 ) -> "tuple[ModelFolder, str | Head | None]":
     """Return a model and the head that is asked for: its own, or a label of the library."""

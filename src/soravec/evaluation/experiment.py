@@ -7,14 +7,16 @@ from typing import Any
 
 from soravec.data.features import FeatureCache
 from soravec.data.importers import IMPORTERS
-from soravec.data.manifest import Manifest, read_manifest, split_named
+from soravec.data.manifest import Manifest, Task, read_manifest, split_named
 from soravec.errors import ManifestError
 from soravec.evaluation.evaluate import evaluate
+from soravec.evaluation.events import evaluate_events
 from soravec.runtime.encoder import load
 from soravec.training.compare import compare as compare_models
 from soravec.training.compare import comparison_table
 from soravec.training.config import TrainConfig, read_train_config
 from soravec.training.estimate import estimate, sentences
+from soravec.training.events import train_events, whole_videos
 from soravec.training.prepare import Places
 from soravec.training.progress import training_progress
 from soravec.training.train import Trained, train
@@ -41,6 +43,8 @@ class Labelled:
     """Whether rows whose video is not there are left out, and told of."""
     frame_folders: bool = False
     """Whether, below a folder, a folder of pictures is a video."""
+    task: Task | None = None
+    """What they are to teach; None for what they are labelled with."""
 
     def read(self) -> Manifest:
         """Return the clips.
@@ -51,6 +55,7 @@ class Labelled:
         if self.annotations is None:
             return read_manifest(
                 self.path,
+                task=self.task,
                 allow_rare=self.allow_rare,
                 allow_missing=self.allow_missing,
                 frame_folders=self.frame_folders,
@@ -96,6 +101,7 @@ def run_experiment(
     plan: Experiment,
     *,
     compare: bool = False,
+    events: bool = False,
     resume: bool = False,
     robustness: bool = True,
     say: Callable[[str], None] = lambda text: None,
@@ -105,6 +111,7 @@ def run_experiment(
     Args:
         plan: What to train.
         compare: Train every temporal model, and keep the best by validation.
+        events: Learn and measure when classes happen, not what clips are called.
         resume: Go on where an interrupted training stopped.
         robustness: Measure what noise, blur, compression and lost frames do.
         say: Given sentences for a person.
@@ -133,7 +140,8 @@ def run_experiment(
             facts["compared"] = [asdict(row) for row in rows]
             lines += comparison_table(rows, trained.prepared)
         else:
-            trained = train(
+            learn = train_events if events else train
+            trained = learn(
                 manifest,
                 plan.out,
                 config,
@@ -149,6 +157,17 @@ def run_experiment(
     labelled = manifest.task != "unlabelled"
     if not labelled or not trained.prepared.manifest.of_split("test"):
         return [*lines, "no labelled test clips, so no report"], facts
+    if events:
+        found = evaluate_events(
+            load(trained.model),
+            trained.prepared.manifest,
+            head=load(trained.model).head(config.head),
+            out=plan.out / REPORT_FOLDER,
+            features=trained.prepared.features,
+            seed=config.loop.seed,
+            say=say,
+        )
+        return [*lines, *found.lines], facts | {"test": found.facts}
     result = evaluate(
         load(trained.model),
         trained.prepared.manifest,
@@ -188,6 +207,7 @@ class Examination:
 def examine(
     plan: Examination,
     *,
+    events: bool = False,
     robustness: bool = True,
     seed: int = 0,
     say: Callable[[str], None] = lambda text: None,
@@ -198,6 +218,7 @@ def examine(
 
     Args:
         plan: What to measure.
+        events: Measure when classes are found to happen, not what clips are called.
         robustness: Measure what noise, blur, compression and lost frames do.
         seed: Of intervals, shuffles and noise.
         say: Given sentences for a person.
@@ -218,7 +239,20 @@ def examine(
         raise ManifestError(plan.clips.path, [f"no clip of the split '{plan.split}'"])
     with training_progress(0) as bars:
         cache = FeatureCache(plan.cache, encoder, library=plan.library, limits=plan.limits)
-        features = cache.read(manifest.clips, on_progress=bars.on_videos)
+        clips = whole_videos(manifest) if events else manifest.clips
+        features = cache.read(clips, on_progress=bars.on_videos)
+    if events:
+        found = evaluate_events(
+            encoder,
+            manifest,
+            features=features,
+            out=plan.out,
+            head=encoder.head(plan.head),
+            split=split,
+            seed=seed,
+            say=say,
+        )
+        return found.lines, found.facts
     result = evaluate(
         encoder,
         manifest,

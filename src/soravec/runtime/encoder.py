@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 from soravec.errors import ModelError, QueryError, UnreadableVideo
 from soravec.runtime.engine import EngineName, Graph, Precision, open_graph
 from soravec.runtime.folder import ModelFolder, find_model
-from soravec.runtime.frames import (
-    BATCH_FRAMES,
-    fixed_batches,
-)
+from soravec.runtime.frames import BATCH_FRAMES, fixed_batches
 from soravec.runtime.heads import Head, read_head
 from soravec.runtime.sampling import Choice, Sampling, choose_sampling
 from soravec.runtime.sketches import Sketched, sketch
@@ -42,6 +39,7 @@ from soravec.video import (
     VideoReader,
     VideoSource,
     find_place,
+    picture_info,
     plan_segments,
     read_image,
 )
@@ -236,21 +234,7 @@ class Encoder:
         """
         size = self.config.cnn.height, self.config.cnn.width
         frames = read_image(path, size=size, fit=self.config.cnn.fit, limits=limits)
-        info = VideoInfo(
-            path=str(path),
-            container="image",
-            codec="image",
-            pixel_format="rgb24",
-            width=frames.images.shape[2],
-            height=frames.images.shape[1],
-            rotation_degrees=0,
-            start_seconds=0.0,
-            duration_seconds=IMAGE_SECONDS,
-            native_fps=0.0,
-            size_bytes=Path(path).stat().st_size,
-            has_audio=False,
-            num_video_streams=0,
-        )
+        info = picture_info(path, frames, seconds=IMAGE_SECONDS)
         features = FrameFeatures(
             features=self.features(frames),
             seconds=frames.seconds,
@@ -385,13 +369,8 @@ class Encoder:
         Raises:
             ModelError: The features are those of another CNN.
         """
-        self._check_features(features)
         bounds = plan_segments(features.shots, self.config.sampling.segment_seconds)
-        is_followed = "motion" in features.recipe
-        still = features.recipe.get("sampling") != "uniform" and not is_followed
-        vectors = self._temporal.segment_vectors(
-            features, bounds, still=still, is_followed=is_followed
-        )
+        vectors = self.span_vectors(features, bounds)
         segments = tuple(
             Segment(float(start), float(end), vector, features.shots.approximate)
             for (start, end), vector in zip(bounds, vectors, strict=True)
@@ -404,6 +383,28 @@ class Encoder:
             info=features.info,
             recipe=features.recipe,
         )
+
+    def span_vectors(self, features: FrameFeatures, bounds: NDArray[np.float64]) -> Float:
+        """Return the vectors (S, D) float32 of spans of a video, (S, 2) seconds, each read anew.
+
+        Raises:
+            ModelError: The features are those of another CNN.
+        """
+        self._check_features(features)
+        is_followed = "motion" in features.recipe
+        still = features.recipe.get("sampling") != "uniform" and not is_followed
+        return self._temporal.segment_vectors(
+            features, bounds, still=still, is_followed=is_followed
+        )
+
+    def running_vectors(self, features: FrameFeatures) -> Float:
+        """Return the vector (T, D) float32 at every frame, of a model whose state runs on.
+
+        Raises:
+            ModelError: The features are those of another CNN, or the model reads whole segments.
+        """
+        self._check_features(features)
+        return self._temporal.running_vectors(features)
 
     def _check_features(self, features: FrameFeatures) -> None:
         if features.feature_id != self.feature_id:

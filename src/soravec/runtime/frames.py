@@ -6,6 +6,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from soravec.types import FrameFeatures
+
 BATCH_FRAMES = 16
 Real = TypeVar("Real", np.float16, np.float32, np.float64)
 
@@ -55,6 +57,35 @@ def features_of_segment(
     if moves and len(frames) > 1 and not own_difference:
         values[0, looks:] = values[1, looks:]
     return values
+
+
+def running_inputs(
+    features: FrameFeatures, parts: tuple[int, int, int]
+) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
+    """Return what a model reads whose state runs on from the first frame of a video to the last.
+
+    The first frame of each shot has waited no time, as that of a segment, by which the model can
+    tell a cut; its difference, which is one across the cut, is that of the second.
+
+    Args:
+        features: Of the whole video.
+        parts: How many features are of the frame's looks, of its difference and of the layout
+            (`CnnConfig.parts`).
+
+    Returns:
+        Features (T, C) float16, and seconds since the previous frame (T,) float32.
+    """
+    values = features.features.copy()
+    seconds = features.seconds
+    elapsed = np.diff(seconds, prepend=seconds[:1]).astype(np.float32)
+    shots = np.searchsorted(features.shots.bounds[:, 0], seconds, side="right")
+    first = np.flatnonzero(np.diff(shots, prepend=-1))
+    elapsed[first] = 0
+    looks, moves, _ = parts
+    followed = first[np.append(np.diff(first), len(seconds) - first[-1]) > 1]
+    if moves:
+        values[followed, looks:] = values[followed + 1, looks:]
+    return values, elapsed
 
 
 def fixed_batches(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:

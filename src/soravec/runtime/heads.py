@@ -43,6 +43,12 @@ class HeadConfig:
     """What else each class is called, in any language; empty, or K tuples."""
     least: float = 0.0
     """A class of a lower score is not worth showing; 0: all are."""
+    running: bool = False
+    """Whether it reads what an RNN has read by each frame, for events; else it reads segments."""
+    delay_seconds: float = 0.0
+    """What has been read by a frame tells what happened so much earlier."""
+    window_seconds: float = 0.0
+    """Length of the windows that it was learned from, for events; 0: from segments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +185,9 @@ def write_head(folder: Path, head: Head) -> None:
         "sample_fps": config.sample_fps,
         "words": [list(names) for names in config.words],
         "least": config.least,
+        "running": config.running,
+        "delay_seconds": config.delay_seconds,
+        "window_seconds": config.window_seconds,
     }
     text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
     _put(path.with_suffix(".safetensors"), save(arrays))

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from soravec.errors import ModelError
 from soravec.runtime.engine import EngineName, Graph, open_graph
 from soravec.runtime.folder import ModelFolder
-from soravec.runtime.frames import features_of_segment, frames_of_segment
+from soravec.runtime.frames import features_of_segment, frames_of_segment, running_inputs
 from soravec.runtime.vectors import compose, normalise
 from soravec.types import FrameFeatures
 
@@ -64,6 +64,32 @@ class TemporalModel:
                 moving[row] = 0
         weight = self._config.temporal.motion_weight
         return compose(np.concatenate(appearance), moving, weight)
+
+    def running_vectors(self, features: FrameFeatures) -> Float:
+        """Return the vector (T, D) at every frame: its looks, and what the RNN has read by then.
+
+        The state is carried from the first frame to the last. At a cut the RNN is told of a first
+        frame (`running_inputs`), and remembers or forgets as it has learned to.
+
+        Raises:
+            ModelError: The model reads whole segments, and keeps no state.
+        """
+        if not self._config.temporal.streaming:
+            raise ModelError(
+                f"{self._config.name}: its {self._config.temporal.kind} reads whole segments and"
+                " keeps no state from frame to frame"
+            )
+        values, elapsed = running_inputs(features, self._config.cnn.parts)
+        looks, moves, state = [], [], None
+        for begin in range(0, len(features), BATCH_LOOKS):
+            part = values[None, begin : begin + BATCH_LOOKS].astype(np.float32)
+            waited = elapsed[None, begin : begin + BATCH_LOOKS]
+            run = self.run(part, waited, np.ones_like(waited), state)
+            looks.append(normalise(run["appearance"][0]))
+            moves.append(normalise(run["reading"][0]))
+            state = run["new_state"]
+        weight = self._config.temporal.motion_weight
+        return compose(np.concatenate(looks), np.concatenate(moves), weight)
 
     def frame_looks(self, features: NDArray[np.float16]) -> Float:
         """Return the appearance (T, A) of frames from their features (T, C), unit length."""

@@ -151,6 +151,26 @@ class ObjectiveOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class EventOptions:
+    """Learning where in time things happen (`soravec train --events`)."""
+
+    stretch_seconds: float = 15.0
+    """An RNN reads stretches of so long, from a state of zero on."""
+    batch_stretches: int = 4
+    """Stretches per batch."""
+    delay_seconds: float = 0.0
+    """So much later an RNN is asked what happens: it has then seen a little of what follows."""
+    window_seconds: float = 2.0
+    """Length of the windows that models read which keep no state."""
+
+    def __post_init__(self) -> None:
+        if min(self.stretch_seconds, self.window_seconds) <= 0 or self.batch_stretches < 1:
+            raise TrainingError(f"lengths must be above 0, batch_stretches at least 1: {self}")
+        if self.delay_seconds < 0:
+            raise TrainingError(f"delay_seconds must be at least 0, not {self.delay_seconds}")
+
+
+@dataclass(frozen=True, slots=True)
 class OptimizerOptions:
     """How weights move."""
 
@@ -224,6 +244,7 @@ class TrainConfig:
     temporal: TemporalOptions = field(default_factory=TemporalOptions)
     cnn: CnnOptions = field(default_factory=CnnOptions)
     objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
+    events: EventOptions = field(default_factory=EventOptions)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     loop: LoopOptions = field(default_factory=LoopOptions)
 

@@ -11,6 +11,7 @@ from soravec.models.decoder import SequenceDecoder
 from soravec.models.pooling import pool_mean
 from soravec.models.sora import join
 from soravec.models.temporal import Reading, TemporalModel
+from soravec.runtime.config import TemporalConfig
 from soravec.runtime.heads import Activation
 from soravec.training.batches import Batch
 from soravec.training.config import ObjectiveOptions
@@ -158,6 +159,53 @@ class Objective(nn.Module):
             for name, (decoder, index, times, mask) in plans.items()
             if decoder is not None
         }
+
+
+class EventObjective(nn.Module):
+    """Binary cross-entropy of every class, at every frame or of every window.
+
+    Args:
+        temporal: The model.
+        num_classes: K.
+        dropout: Share of a vector that the head does not see in training.
+    """
+
+    def __init__(self, temporal: TemporalModel, num_classes: int, *, dropout: float) -> None:
+        super().__init__()
+        self.temporal = temporal
+        self.dropout = nn.Dropout(dropout)
+        config = temporal.config
+        self.head = nn.Linear(config.appearance_dim + config.motion_dim, num_classes)
+
+    def forward(self, views: Sequence[Batch]) -> dict[str, Tensor]:
+        """Return the mean loss of a batch.
+
+        Args:
+            views: One batch, its truth (B, T, K), or (B, K) of windows.
+        """
+        (batch,) = views
+        reading = self.temporal(batch.features, batch.elapsed_seconds, batch.mask)
+        config = self.temporal.config
+        if batch.truth.ndim == 2:
+            vectors = join(reading, batch.mask, config)  # (B, D)
+        else:
+            vectors = running(reading, config)[batch.mask > 0]  # (frames, D)
+        truth = batch.truth if batch.truth.ndim == 2 else batch.truth[batch.mask > 0]
+        outputs = self.head(self.dropout(VECTOR_SCALE * vectors))
+        return {"loss": F.binary_cross_entropy_with_logits(outputs, truth)}
+
+    def linear_head(self) -> tuple[Tensor, Tensor]:
+        """Return weight (K, D) and bias (K,) of the head on unit vectors, as they are stored."""
+        weight, bias = self.head.weight * VECTOR_SCALE, self.head.bias
+        return weight.detach().cpu(), bias.detach().cpu()
+
+
+def running(reading: Reading, config: TemporalConfig) -> Tensor:
+    """Return the vector (B, T, D) at every frame, as `TemporalModel.running_vectors` makes it."""
+    weight = config.motion_weight
+    moves = F.normalize(reading.reading, dim=-1)
+    parts = [(1 - weight) ** 0.5 * reading.appearance, weight**0.5 * moves]
+    return F.normalize(torch.cat(parts, dim=-1), dim=-1)
 
 
 class SequenceError(NamedTuple):

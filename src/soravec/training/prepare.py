@@ -36,6 +36,8 @@ SKIPPED_FILE = "skipped.csv"
 DUPLICATES_FILE = "duplicates.csv"
 BASE_FOLDER = "base"
 
+SKIPPED_COLUMNS = ("row", "path", "error", "message")
+
 DUPLICATE_COLUMNS = (
     *("first", "second", "first_split", "second_split"),
     *("kind", "likeness", "offset_seconds"),
@@ -141,7 +143,7 @@ def prepare(
             on_progress=on_progress,
         )
     skipped = (*features.skipped, *train.skipped[len(features.skipped) :])
-    _write_rows(out / SKIPPED_FILE, skipped_rows(skipped), ("row", "path", "error", "message"))
+    write_rows(out / SKIPPED_FILE, skipped_rows(skipped), SKIPPED_COLUMNS)
     if skipped:
         say(f"{len(skipped)} clips could not be read: {out / SKIPPED_FILE}")
     validation = of_split(features, "validation")
@@ -319,7 +321,7 @@ def _split(
         }
         for pair in kept
     ]
-    _write_rows(out / DUPLICATES_FILE, rows, DUPLICATE_COLUMNS)
+    write_rows(out / DUPLICATES_FILE, rows, DUPLICATE_COLUMNS)
     if leaks:
         copies = sum(pair.kind == "copy" for pair in leaks)
         said = (
@@ -355,9 +357,8 @@ def paths_of(features: FeatureSet) -> tuple[Path, ...]:
     return tuple(clip.path for clip in features.clips)
 
 
-def _write_rows(
-    path: Path, rows: Sequence[Mapping[str, str | int]], columns: Sequence[str]
-) -> None:
+def write_rows(path: Path, rows: Sequence[Mapping[str, str | int]], columns: Sequence[str]) -> None:
+    """Write rows as CSV under a header."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()

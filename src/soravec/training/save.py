@@ -18,12 +18,12 @@ from soravec.runtime.heads import (
 )
 from soravec.training.config import TrainConfig
 from soravec.training.loop import Fit
-from soravec.training.objectives import Objective
+from soravec.training.objectives import EventObjective, Objective
 from soravec.training.prepare import Prepared
 
 
 def save_trained(
-    objective: Objective,
+    objective: Objective | EventObjective,
     prepared: Prepared,
     config: TrainConfig,
     folder: Path,
@@ -55,7 +55,17 @@ def save_trained(
         for name in head_names(base.folder.path):
             write_head(folder, read_head(base.folder.path, name))
     if objective.head is not None:
-        head = HeadConfig(names, prepared.activation, written.space_id, base.config.sampling.fps)
+        events = isinstance(objective, EventObjective)
+        running = events and written.temporal.streaming
+        head = HeadConfig(
+            names,
+            prepared.activation,
+            written.space_id,
+            base.config.sampling.fps,
+            running=running,
+            delay_seconds=config.events.delay_seconds if running else 0.0,
+            window_seconds=config.events.window_seconds if events and not running else 0.0,
+        )
         weight, bias = objective.linear_head()
         write_head(folder, Head(config.head, head, weight.numpy(), bias.numpy()))
     return folder

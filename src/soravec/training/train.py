@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from soravec.data.manifest import Manifest
 from soravec.errors import TrainingError
@@ -123,7 +123,7 @@ def check_resumable(config: TrainConfig, out: Path) -> None:
 
 def write_facts(
     path: Path,
-    objective: Objective,
+    objective: nn.Module,
     prepared: Prepared,
     result: Fit,
     measured: Mapping[str, float],
@@ -142,7 +142,7 @@ def write_facts(
     path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
-def num_parameters(objective: Objective) -> int:
+def num_parameters(objective: nn.Module) -> int:
     """Return how many numbers are learned."""
     return sum(p.numel() for p in objective.parameters() if p.requires_grad)
 

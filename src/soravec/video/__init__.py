@@ -18,7 +18,7 @@ from soravec.video.editing.write import VideoWriter
 from soravec.video.inputs import AllowUrls, VideoSource, archive_of, find_input, is_url, tar_members
 from soravec.video.jpeg import encode_jpeg
 from soravec.video.limits import LIMITS, Limits, limits_from
-from soravec.video.picture import read_image
+from soravec.video.picture import picture_info, read_image
 from soravec.video.probe import probe
 from soravec.video.reader import VideoReader
 from soravec.video.sampling import AtRate, AtSeconds, EveryFrame, Keyframes, Uniform
@@ -57,6 +57,7 @@ __all__ = [
     "is_url",
     "keyframe_spacing",
     "limits_from",
+    "picture_info",
     "plan_segments",
     "probe",
     "read_image",

@@ -1,10 +1,12 @@
 """A still picture as one frame."""
 
+from pathlib import Path
+
 import av
 import numpy as np
 
 from soravec.errors import NotAllowed, UnreadableVideo
-from soravec.types import Frames
+from soravec.types import Frames, VideoInfo
 from soravec.video.colour import over_white
 from soravec.video.container import decoder_options, open_container, translated
 from soravec.video.convert import Converter, Fit
@@ -52,6 +54,25 @@ def read_image(
     with translated(where):
         Converter(shown, fit, orientation).convert(frame, images[0])
     return Frames(images, np.zeros(1))
+
+
+def picture_info(path: str | Path, frames: Frames, *, seconds: float) -> VideoInfo:
+    """Return the facts of a still picture as those of a video that lasts so many seconds."""
+    return VideoInfo(
+        path=str(path),
+        container="image",
+        codec="image",
+        pixel_format="rgb24",
+        width=frames.images.shape[2],
+        height=frames.images.shape[1],
+        rotation_degrees=0,
+        start_seconds=0.0,
+        duration_seconds=seconds,
+        native_fps=0.0,
+        size_bytes=Path(path).stat().st_size,
+        has_audio=False,
+        num_video_streams=0,
+    )
 
 
 def is_picture(where: Input) -> bool:
