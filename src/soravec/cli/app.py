@@ -14,7 +14,7 @@ import typer.core
 ORDER = (
     *("demo", "doctor", "probe"),
     *("cut", "concat", "frames", "frames-to-video"),
-    *("embed", "index", "search", "duplicates"),
+    *("embed", "index", "search", "duplicates", "summarize"),
     *("train", "evaluate", "teach", "classify", "models", "library"),
 )
 
@@ -146,13 +146,22 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         SoravecError: It cannot be written.
     """
+    write_bytes(path, text.encode("utf-8", errors="replace"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        SoravecError: It cannot be written.
+    """
     from soravec.errors import SoravecError
 
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise SoravecError(f"{path}: is a folder, or lies in none")
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        aside.write_text(text, encoding="utf-8", errors="replace")
+        aside.write_bytes(content)
         aside.replace(path)
     except OSError as error:
         aside.unlink(missing_ok=True)
