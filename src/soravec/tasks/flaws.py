@@ -34,6 +34,8 @@ MOST_STEP = 6
 """Cells by which a picture is moved, at most, to lay it over the next one."""
 LEAST_ALIKE = 0.5
 """Correlation below which it is not the same picture, moved."""
+NEAR_CELLS, LEAST_MARGIN = 2, 0.2
+"""By which the best step must fit better than every one that is farther from it."""
 MOST_SECONDS = 1.5
 """Frames that are farther apart say nothing of motion."""
 USUAL_SHARE = 0.5
@@ -118,8 +120,8 @@ def _shaken(detailed: Float, beside: NDArray[np.bool_]) -> Float:
     number = len(detailed)
     if number < 3:
         return np.zeros(number, np.float32)
-    moved, alike = _moves(detailed)
-    known = beside & (alike >= LEAST_ALIKE)
+    moved, known = _moves(detailed)
+    known = known & beside
     jerks = np.hypot(*(moved[1:] - moved[:-1]).T)
     counts = (known[1:] & known[:-1]).astype(np.float32)
     jerks = np.minimum(jerks, MOST_STEP) * counts
@@ -129,21 +131,29 @@ def _shaken(detailed: Float, beside: NDArray[np.bool_]) -> Float:
     return np.where(here & (seen >= 2), _ramp(sums / np.maximum(seen, 1), SHAKEN_CELLS), 0)
 
 
-def _moves(detailed: Float) -> tuple[Float, Float]:
-    """Return by how many cells (T - 1, 2) each picture is moved in the next, and how surely."""
+def _moves(detailed: Float) -> tuple[Float, NDArray[np.bool_]]:
+    """Return by how many cells (T - 1, 2) each picture is moved in the next, and whether surely.
+
+    Of stripes and of clouds nobody can say: another way to lay them fits as well.
+    """
     first, second = detailed[:-1], detailed[1:]
-    moved = np.zeros((len(first), 2), np.float32)
-    best = np.full(len(first), -1, np.float32)
-    for down in range(-MOST_STEP, MOST_STEP + 1):
-        for across in range(-MOST_STEP, MOST_STEP + 1):
-            one = _part(first, down, across)
-            other = _part(second, -down, -across)
-            power = np.square(one).sum(axis=1) * np.square(other).sum(axis=1)
-            alike = (one * other).sum(axis=1) / np.sqrt(power + 1)
-            better = alike > best
-            best[better] = alike[better]
-            moved[better] = down, across
-    return moved, best
+    steps = [(d, a) for d in _STEPS for a in _STEPS]
+    fits = np.stack([_fit(first, second, *step) for step in steps])  # (S, T - 1)
+    places = np.array(steps, np.float32)
+    best = fits.argmax(axis=0)
+    moved = places[best]
+    apart = np.abs(places[:, None] - moved).max(axis=2) > NEAR_CELLS
+    second_best = np.where(apart, fits, -1).max(axis=0)
+    highest = fits.max(axis=0)
+    return moved, (highest >= LEAST_ALIKE) & (second_best <= highest - LEAST_MARGIN)
+
+
+def _fit(first: Float, second: Float, down: int, across: int) -> Float:
+    """Return the correlation (T,) of pictures, the second ones moved."""
+    one, other = _part(first, down, across), _part(second, -down, -across)
+    power = np.square(one).sum(axis=1) * np.square(other).sum(axis=1)
+    fit: Float = (one * other).sum(axis=1) / np.sqrt(power + 1)
+    return fit
 
 
 def _part(pictures: Float, down: int, across: int) -> Float:
@@ -151,3 +161,6 @@ def _part(pictures: Float, down: int, across: int) -> Float:
     rows = slice(max(0, down), SIDE + min(0, down))
     columns = slice(max(0, across), SIDE + min(0, across))
     return pictures[:, rows, columns].reshape(len(pictures), -1)
+
+
+_STEPS = range(-MOST_STEP, MOST_STEP + 1)

@@ -33,7 +33,8 @@ class Piece:
     """Number of the frame after its last one."""
     starts: Seconds
     """(N,) from when each of its frames stands for what is on show."""
-    shot: int
+    part: int
+    """Number of what is shown without a cut; that of its shot, but for cuts that were missed."""
 
     @property
     def seconds(self) -> float:
@@ -58,37 +59,47 @@ def frame_spans(features: FrameFeatures, shots: Int) -> Seconds:
 
 
 def find_pieces(
-    spans: Seconds, shots: Int, quality: NDArray[np.float32], transitions: Sequence[Transition]
+    spans: Seconds,
+    shots: Int,
+    cuts: NDArray[np.bool_],
+    quality: NDArray[np.float32],
+    transitions: Sequence[Transition],
 ) -> list[Piece]:
     """Return the pieces to choose from, in order of time; at least one.
 
     Args:
         spans: (T, 2) for which each frame stands.
         shots: (T,) in which shot it lies.
+        cuts: (T - 1,) whether the next frame shows something else though its shot is the same.
         quality: (T,) in [0, 1]; what is below `LEAST_QUALITY` is left out, unless all is.
         transitions: Dissolves and fades, which are left out too.
     """
     good = quality >= LEAST_QUALITY
+    parts = np.append(0, np.cumsum(cuts | (np.diff(shots) != 0)))
     for is_good in (good, np.ones_like(good)):
-        runs = list(_runs(spans, shots, is_good, transitions))
+        runs = list(_runs(spans, shots, parts, is_good, transitions))
         long_enough = [run for run in runs if run[1] - run[0] >= LEAST_SECONDS]
         if long_enough or runs:
-            return _divided(long_enough or runs, spans, shots)
+            return _divided(long_enough or runs, spans, parts)
     raise AssertionError("a video without frames")
 
 
 def _runs(
-    spans: Seconds, shots: Int, good: NDArray[np.bool_], transitions: Sequence[Transition]
+    spans: Seconds,
+    shots: Int,
+    parts: Int,
+    good: NDArray[np.bool_],
+    transitions: Sequence[Transition],
 ) -> Iterator[tuple[float, float, int, int]]:
     """Yield spans of good frames of one shot, and the numbers of the first and after the last."""
-    change = np.flatnonzero((np.diff(shots) != 0) | (np.diff(good.astype(int)) != 0)) + 1
+    change = np.flatnonzero((np.diff(parts) != 0) | (np.diff(good.astype(int)) != 0)) + 1
     edges = [0, *change.tolist(), len(shots)]
     for first, last in zip(edges[:-1], edges[1:], strict=True):
         if not good[first]:
             continue
         start, end = float(spans[first, 0]), float(spans[last - 1, 1])
         ends_in_shot = last < len(shots) and shots[last] == shots[first]
-        if ends_in_shot and last - first > 1:  # it turns dull somewhere after its last good frame
+        if ends_in_shot and last - first > 1:  # the change comes somewhere after the last frame
             end = float(spans[last - 1, 0])
         start, end = _without(start, end, transitions)
         if end > start:
@@ -106,7 +117,7 @@ def _without(start: float, end: float, transitions: Sequence[Transition]) -> tup
     return (begin, stop) if stop > begin else (start, end)
 
 
-def _divided(runs: list[tuple[float, float, int, int]], spans: Seconds, shots: Int) -> list[Piece]:
+def _divided(runs: list[tuple[float, float, int, int]], spans: Seconds, parts: Int) -> list[Piece]:
     """Return runs in equal parts."""
     total = sum(end - start for start, end, *_ in runs)
     most = max(PIECE_SECONDS, total / MOST_PIECES)
@@ -121,6 +132,6 @@ def _divided(runs: list[tuple[float, float, int, int]], spans: Seconds, shots: I
                 continue
             starts = np.maximum(spans[inside, 0], begin)
             pieces.append(
-                Piece(begin, stop, int(inside[0]), int(inside[-1]) + 1, starts, int(shots[first]))
+                Piece(begin, stop, int(inside[0]), int(inside[-1]) + 1, starts, int(parts[first]))
             )
     return pieces

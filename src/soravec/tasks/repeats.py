@@ -12,7 +12,7 @@ from soravec.types import FrameFeatures
 
 Float = NDArray[np.float32]
 
-ALIKE = 0.75
+ALIKE = 0.7
 """Pieces whose frames are so alike, each to the likest of the other piece, show the same place."""
 LEAST_START = 0.4
 """Agreement of three seconds of sketches below which they are no copies."""
@@ -52,7 +52,7 @@ class Repeats:
         on from one another, and are none.
         """
         first, second = (self._pieces[number] for number in (one, other))
-        if first.shot == second.shot or not self.are_alike(one, other):
+        if first.part == second.part or not self.are_alike(one, other):
             return False
         if self._course is None or self._is_still(first) or self._is_still(second):
             return True

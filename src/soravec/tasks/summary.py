@@ -109,8 +109,10 @@ def summarize(
     spans = frame_spans(features, shots)
     weights = (spans[:, 1] - spans[:, 0]).astype(np.float32)
     quality = frame_quality(features, shots, weights)
-    pieces = find_pieces(spans, shots, quality.values, features.shots.transitions)
-    view = _View(features, encoder.frame_looks(features), weights, quality, pieces)
+    looks = encoder.frame_looks(features)
+    cuts = (looks[1:] * looks[:-1]).sum(axis=1) < FLOOR
+    pieces = find_pieces(spans, shots, cuts, quality.values, features.shots.transitions)
+    view = _View(features, looks, weights, quality, pieces)
     chosen = _choose(view, budget, least_seconds)
     lengths = share_out(np.array([pieces[piece].seconds for piece in chosen]), budget)
     windows = [
