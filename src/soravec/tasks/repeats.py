@@ -18,6 +18,8 @@ LEAST_START = 0.4
 """Agreement of three seconds of sketches below which they are no copies."""
 LEAST_COPY = 0.6
 """Agreement of all that two pieces share, above which one is a copy of the other."""
+MOST_COMPARED = 2_000
+"""Pairs whose pictures are compared one by one; of more, what is alike counts as copied."""
 
 
 class Repeats:
@@ -33,6 +35,7 @@ class Repeats:
         self._features = features
         self._looks = looks
         self._pieces = pieces
+        self._compared: dict[tuple[int, int], bool] = {}
 
     def are_alike(self, one: int, other: int) -> bool:
         """Return whether two pieces show the same place.
@@ -54,6 +57,14 @@ class Repeats:
         first, second = (self._pieces[number] for number in (one, other))
         if first.part == second.part or not self.are_alike(one, other):
             return False
+        pair = min(one, other), max(one, other)
+        if pair not in self._compared:
+            if len(self._compared) >= MOST_COMPARED:
+                return True
+            self._compared[pair] = self._is_copied(first, second)
+        return self._compared[pair]
+
+    def _is_copied(self, first: Piece, second: Piece) -> bool:
         if self._course is None or self._is_still(first) or self._is_still(second):
             return True
         windows = [self._steps(piece) for piece in (first, second)]

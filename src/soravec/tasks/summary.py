@@ -249,7 +249,7 @@ def _notes(view: _View, budget: float, seconds: float, dull: float) -> tuple[str
         notes.append("only some frames were read: spans begin and end near where is said")
     if seconds < budget - max(1.0, 0.02 * budget):
         notes.append(
-            f"{seconds:.1f} s of {budget:.1f} s are filled: the rest is shown already, or dull"
+            f"{seconds:.1f} s are all there is to show: the rest is shown already, or dull"
             f" ({max(0.0, dull):.1f} s)"
         )
     return tuple(notes)
