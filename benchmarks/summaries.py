@@ -84,8 +84,9 @@ def describe(videos, arguments):
     repeats = sum(one.is_repeat for video in videos for one in video.shown)
     dull = sum(end - start for v in videos for one in v.shown for start, end, _ in one.dull)
     print(
-        f"{len(videos)} videos ({arguments.part}) of {min(lengths):.0f} to {max(lengths):.0f} s with"
-        f" {min(counts)} to {max(counts)} scenes, {repeats} repeats, {dull / sum(lengths):.1%} dull;"
+        f"{len(videos)} videos ({arguments.part}) of {min(lengths):.0f} to {max(lengths):.0f} s"
+        f" with {min(counts)} to {max(counts)} scenes, {repeats} repeats,"
+        f" {dull / sum(lengths):.1%} dull;"
         f"\n{arguments.share:.0%} of the length is {min(each):.2f} to {max(each):.2f} s for each"
         f" scene; no span is meant to be shorter than {LEAST_SECONDS} s\n"
     )
@@ -118,7 +119,7 @@ def told(figure):
 def judged(video, spans):
     """Return coverage, whether a scene is shown twice, and the share of dull seconds."""
     seen, dull = {}, 0.0
-    for number, one in enumerate(video.shown):
+    for one in video.shown:
         shown = sum(overlap(span, (one.start_seconds, one.end_seconds)) for span in spans)
         bad = sum(overlap(span, part[:2]) for span in spans for part in one.dull)
         dull += bad

@@ -103,7 +103,9 @@ def plan_video(rng, clips, place):
         path, seconds = group[int(rng.integers(len(group)))]
         frames = round(min(seconds, SCENE_SECONDS[1]) * FPS)
         shots.append({"kind": "clip", "what": path, "frames": frames})
-    shots = [{**shot, "scene": scene, "dull": spoiled(rng, shot)} for scene, shot in enumerate(shots)]
+    shots = [
+        {**shot, "scene": scene, "dull": spoiled(rng, shot)} for scene, shot in enumerate(shots)
+    ]
     repeats = [
         repeat_of(rng, shots[i])
         for i in rng.choice(len(shots), int(rng.integers(*NUM_REPEATS)), replace=False)
@@ -189,7 +191,9 @@ def spoil(images, kind, rng):
         x, y = rng.normal(0, 16, 2)
         smear = np.zeros((13, 13), np.float32)
         angle = np.arctan2(y, x)
-        ends = [(round(6 + s * 6 * np.cos(angle)), round(6 + s * 6 * np.sin(angle))) for s in (-1, 1)]
+        ends = [
+            (round(6 + s * 6 * np.cos(angle)), round(6 + s * 6 * np.sin(angle))) for s in (-1, 1)
+        ]
         cv2.line(smear, *ends, 1.0)
         moved = cv2.warpAffine(
             image, np.array([[1, 0, x], [0, 1, y]]), (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT

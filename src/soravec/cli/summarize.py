@@ -99,7 +99,9 @@ def print_summary(found: "Summary", *, as_json: bool) -> None:
         if as_json:
             print_json(asdict(span))
         else:
-            print(f"{number:3}  {clock(span.start_seconds)} - {clock(span.end_seconds)}  {span.why}")
+            print(
+                f"{number:3}  {clock(span.start_seconds)} - {clock(span.end_seconds)}  {span.why}"
+            )
     length = found.end_seconds - found.start_seconds
     say(f"{len(found.spans)} spans, {found.seconds:.1f} of {length:.1f} s")
     for note in found.notes:

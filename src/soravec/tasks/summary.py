@@ -181,7 +181,9 @@ def _window(view: _View, piece: Piece, length: float) -> tuple[float, float]:
     edges = np.append(piece.starts, piece.end_seconds)
     starts = np.append(piece.starts, piece.end_seconds - length)
     starts = np.unique(starts[(starts >= edges[0]) & (starts <= edges[-1] - length + 1e-9)])
-    within = np.minimum(starts[:, None] + length, edges[1:]) - np.maximum(starts[:, None], edges[:-1])
+    within = np.minimum(starts[:, None] + length, edges[1:]) - np.maximum(
+        starts[:, None], edges[:-1]
+    )
     scores = np.maximum(within, 0) @ worth
     best = np.flatnonzero(scores >= scores.max() - 1e-4 * length)
     middle = (edges[0] + edges[-1] - length) / 2
