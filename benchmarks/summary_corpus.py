@@ -1,4 +1,4 @@
-"""Videos of distinct scenes, some of which are shown again, with dull spans between and within them.
+"""Videos of distinct scenes, some of them shown again, with dull spans between and within them.
 
 Scenes are drawn places, no two of one kind in a video, and real clips, no two of one group in a
 video. Some are shown a second time, whole or in part, and changed a little (`CHANGES`). Dull spans
@@ -51,6 +51,7 @@ class Joined:
 
     @property
     def num_scenes(self):
+        """How many different scenes it shows."""
         return len({one.scene for one in self.shown} - {None})
 
 
@@ -76,10 +77,10 @@ def summary_corpus(folder, *, videos, seed, data, part):
 
 
 def real_clips(data, part):
-    """Return (path, seconds) of the clips of one half of the groups that are long enough, by group."""
+    """Return (path, seconds) of the long enough clips of one half of the groups, by group."""
     if data is None:
         return []
-    clips = [clip for clip in read_manifest(data / "actions/manifest.csv").clips]
+    clips = read_manifest(data / "actions/manifest.csv").clips
     groups = sorted({(clip.labels[0], clip.group) for clip in clips})
     found = {group: [] for group in groups[(part == "test") :: 2]}
     for clip in clips:

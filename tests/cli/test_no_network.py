@@ -84,6 +84,7 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
         ["models", "show", "sora-mini"],
         ["demo"],
         ["duplicates", "--library", library, "--page", page],
+        ["summarize", video, "--library", library, "--sheet", tmp_path / "sheet.png"],
         ["teach", "sand", "--yes", f"{video}@0-2", "--library", library, "--page", following],
         ["classify", video, "--library", library],
         ["library", "info", "--library", library],

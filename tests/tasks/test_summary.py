@@ -33,7 +33,7 @@ DESERT, BLACKNESS, CITY, AGAIN, SLIDE, FOREST = ((4 * k, 4 * k + 4) for k in ran
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    """A library of a video of six shots of four seconds: three scenes, one of them twice, two dull."""
+    """A library of a video of six shots: three scenes, one of them twice, two dull."""
     folder = tmp_path_factory.mktemp("summary")
     desert = drawn(0, 4.0, 1)
     again = [np.clip(image[6:, 8:] * 1.15, 0, 255).astype(np.uint8) for image in desert]

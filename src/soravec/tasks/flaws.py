@@ -16,7 +16,7 @@ Float = NDArray[np.float32]
 
 FLAWS = ("dark", "flat", "still", "blurred", "shaken")
 WEIGHTS = (1.0, 1.0, 0.9, 0.6, 0.9)
-"""How much of its quality a picture loses by each. A soft picture may be meant to be: fog, a sky."""
+"""How much of its quality a picture loses by each. A soft picture may be meant: fog, a sky."""
 DARK_LEVELS = (45.0, 20.0)
 """From the first to the second the lightest twentieth of a picture, of 255, makes it dark."""
 FLAT_LEVELS = (8.0, 3.0)
@@ -107,7 +107,7 @@ def _still(cells: Float, beside: NDArray[np.bool_]) -> Float:
 def _blurred(sketches: Float, sharpness: Float, shots: NDArray[np.int64]) -> Float:
     """Return of each frame whether it lacks the fine of what it has of the coarse."""
     coarse = np.sqrt(np.square(details(sketches, FINE_CELLS)).mean(axis=(1, 2)))
-    shares = sharpness / (coarse + 1)
+    shares = (sharpness / (coarse + 1)).astype(np.float32)
     usual = np.empty_like(shares)
     for shot in np.unique(shots):
         usual[shots == shot] = np.percentile(shares[shots == shot], 75)

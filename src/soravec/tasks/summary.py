@@ -139,7 +139,7 @@ class _View:
 
 
 def _choose(view: _View, budget: float, least_seconds: float) -> list[int]:
-    """Return the pieces to show: unlike ones first; where there is time, more that are no copies."""
+    """Return the pieces to show: unlike ones, and where there is time, more that are no copies."""
     repeats = Repeats(view.features, view.looks, view.pieces)
     lengths = np.array([piece.seconds for piece in view.pieces], np.float32)
     least = np.minimum(lengths, min(least_seconds, budget))
