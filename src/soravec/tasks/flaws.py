@@ -85,7 +85,7 @@ def frame_quality(features: FrameFeatures, shots: NDArray[np.int64], weights: Fl
     return Quality(flaws, usual, (1 - lost).prod(axis=1))
 
 
-def _ramp(values: Float, levels: tuple[float, float]) -> Float:
+def _ramp(values: NDArray[np.floating], levels: tuple[float, float]) -> Float:
     """Return 0 at the first level, 1 at the second, and between them what lies between."""
     first, second = levels
     ramp: Float = np.clip((values - first) / (second - first), 0, 1).astype(np.float32)
