@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from soravec.errors import UnreadableVideo
+from soravec.errors import QueryError, UnreadableVideo
 from soravec.models.export import load_encoder
 from soravec.models.sora import SoraEncoder, join
 from soravec.runtime.encoder import Encoder
@@ -82,10 +82,15 @@ def explain_regions(
 
     Raises:
         ModelError: The model's folder has no weights that PyTorch can load.
-        QueryError: There is no such class, or the span is too long.
+        QueryError: There is no such class, the span is too long, or keyframes alone were read.
         VideoError: The frames cannot be decoded again.
     """
     check_length(features)
+    if features.recipe.get("sampling") != "uniform":
+        raise QueryError(
+            f"{features.info.path}: read by {features.recipe.get('sampling')}; regions are"
+            " explained of what was read at an even rate. Read the file anew: --model"
+        )
     chosen = class_named(head, label)
     frames = read_frames(features, encoder, limits=limits)
     sora = load_encoder(encoder.folder.path)

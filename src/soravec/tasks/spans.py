@@ -41,11 +41,7 @@ def read_span(
         SoravecError: The file cannot be used.
     """
     if library is not None and (isinstance(named, str) or _is_in(library, named)):
-        span = find_span(library.catalogue, library.space().space_id, named)
-        video = library.contents().videos[span.video_key]
-        stored = library.features(video)
-        stored = replace(stored, info=replace(stored.info, path=video.path))
-        return cut_features(stored, span.start_seconds, span.end_seconds)
+        return _kept_span(named, library)
     if isinstance(named, str):
         raise QueryError(f"{named}: a segment_id belongs to a library. Name one: --library DIR")
     (found,) = embed_files([named.path], encoder, num_workers=1, limits=limits, trusted=trusted)
@@ -87,6 +83,17 @@ def cut_features(
         sketches=None,
         sharpness=None,
     )
+
+
+def _kept_span(named: str | Span, library: Library) -> FrameFeatures:
+    space = library.space()
+    span = find_span(library.catalogue, space.space_id, named)
+    video_id = library.catalogue.video_id(span.video_key)
+    stored = library.files.read(video_id, space.feature_id)
+    sql = "SELECT path FROM paths WHERE video_key = ? ORDER BY seen DESC, path LIMIT 1"
+    for (path,) in library.catalogue.rows(sql, (span.video_key,)):
+        stored = replace(stored, info=replace(stored.info, path=path))
+    return cut_features(stored, span.start_seconds, span.end_seconds)
 
 
 def _is_in(library: Library, named: Span) -> bool:
