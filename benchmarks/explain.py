@@ -24,8 +24,9 @@ import numpy as np
 import soravec
 from soravec.data.manifest import read_manifest
 from soravec.evaluation.intervals import mean_figure, resample
-from soravec.tasks.explain_label import explain_label
+from soravec.tasks.explain_label import explain_label, log_odds
 from soravec.tasks.explain_match import explain_match
+from soravec.tasks.occlusion import frame_heat, reading_of
 from soravec.tasks.teach import taught_head, teach
 from soravec.types import Shots
 from soravec.video import Span
@@ -114,7 +115,8 @@ def show_joined(kind, clips, read, encoder, heads, number):
         rng = np.random.default_rng(seed)
         clip, features, truth = joined(clips, read, looks, rng, as_one=kind.endswith("one segment"))
         shows.append(clip)
-        order = explain_label(features, encoder, heads[clip.labels[0]]).order
+        worth = log_odds(heads[clip.labels[0]], 0)
+        order = np.argsort(-frame_heat(reading_of(encoder, features), worth), kind="stable")
         middle = np.argsort(np.abs(np.arange(len(truth)) - (len(truth) - 1) / 2), kind="stable")
         draws = [rng.permutation(len(truth)) for _ in range(50)]
         for name, orders in (("explanation", [order]), ("random", draws), ("middle", [middle])):
