@@ -3,12 +3,27 @@
 import os
 import sys
 
-from soravec.cli import answer, edit, ingest, inspect, keep, learn, model, repeats, summarize, teach
+from soravec.cli import (
+    answer,
+    edit,
+    explain,
+    ingest,
+    inspect,
+    keep,
+    learn,
+    model,
+    repeats,
+    summarize,
+    teach,
+)
 from soravec.cli.app import app, fail
 
 __all__ = ["app", "main"]
 
-_GROUPS = (inspect, edit, ingest, answer, repeats, summarize, learn, teach, model, keep)
+_GROUPS = (
+    *(inspect, edit, ingest, answer, repeats, summarize, explain),
+    *(learn, teach, model, keep),
+)
 
 
 def main() -> None:

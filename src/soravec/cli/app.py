@@ -14,7 +14,7 @@ import typer.core
 ORDER = (
     *("demo", "doctor", "probe"),
     *("cut", "concat", "frames", "frames-to-video"),
-    *("embed", "index", "search", "duplicates", "summarize"),
+    *("embed", "index", "search", "duplicates", "summarize", "explain"),
     *("train", "evaluate", "teach", "classify", "models", "library"),
 )
 
@@ -141,11 +141,7 @@ def extra_train(what: str) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all.
-
-    Raises:
-        SoravecError: It cannot be written.
-    """
+    """Write a file of text, as `write_bytes` does."""
     write_bytes(path, text.encode("utf-8", errors="replace"))
 
 

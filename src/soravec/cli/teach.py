@@ -63,8 +63,8 @@ def teach(
         found = taught_by(
             store,
             label,
-            yes=[_named(text) for text in yes],
-            no=[_named(text) for text in no],
+            yes=[named_span(text) for text in yes],
+            no=[named_span(text) for text in no],
             author=_user() if author is None else author,
             num_suggestions=suggestions,
         )
@@ -90,7 +90,8 @@ def print_taught(found: "Taught") -> None:
         print(f"{one.score:.2f}  {one.segment_id}  {span}  {one.path}")
 
 
-def _named(text: str) -> Any:  # noqa: ANN401  # a segment_id, or a Span, which is not loaded yet
+def named_span(text: str) -> Any:  # noqa: ANN401  # str or Span, which is not loaded at start-up
+    """Read a segment_id, FILE or FILE@START-END."""
     return text if SEGMENT_ID.fullmatch(text) else span_of(text)
 
 

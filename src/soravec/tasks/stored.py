@@ -28,6 +28,7 @@ def read_features(
     video: str | Path,
     library: Library | None = None,
     *,
+    encoder: Encoder | None = None,
     limits: Limits = LIMITS,
     trusted: bool = False,
 ) -> Read:
@@ -35,8 +36,8 @@ def read_features(
 
     Args:
         video: A file, a clip in a tar, or a folder of frames.
-        library: Where it may be; also says by which model it is read. A file that has changed
-            since is read anew.
+        library: Where it may be. A file that has changed since is read anew.
+        encoder: The model that reads it; None for that of the library, else `sora-mini`.
         limits: What is refused of a video that is read.
         trusted: Decode in a child that is not confined (`soravec.sandbox`).
 
@@ -44,25 +45,26 @@ def read_features(
         SoravecError: It cannot be read; the message says why and what to do.
         LibraryError: What is stored of it is damaged.
     """
+    if encoder is None:
+        encoder = load(DEFAULT_MODEL) if library is None else library.encoder()
     if library is not None and library.catalogue.spaces():
-        stored = _stored(video, library)
+        stored = _stored(video, library, encoder.feature_id)
         if stored is not None:
-            return Read(_named(stored, video), library.encoder(), True)
-    encoder = load(DEFAULT_MODEL) if library is None else library.encoder()
+            return Read(_named(stored, video), encoder, True)
     (read,) = embed_files([video], encoder, limits=limits, trusted=trusted)
     if read.features is None:
         raise SoravecError(read.message)
     return Read(_named(read.features, video), encoder, False)
 
 
-def _stored(video: str | Path, library: Library) -> FrameFeatures | None:
+def _stored(video: str | Path, library: Library, feature_id: str) -> FrameFeatures | None:
     try:
         key = library.catalogue.known_file(stamp(located(video)))
     except (OSError, VideoError):  # whoever reads it says why
         return None
     if key is None:
         return None
-    video_id, feature_id = library.catalogue.video_id(key), library.space().feature_id
+    video_id = library.catalogue.video_id(key)
     is_there = library.files.has(video_id, feature_id)
     return library.files.read(video_id, feature_id) if is_there else None
 
