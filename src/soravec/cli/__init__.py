@@ -3,12 +3,12 @@
 import os
 import sys
 
-from soravec.cli import answer, edit, ingest, inspect, keep, learn, model, repeats, teach
+from soravec.cli import answer, edit, ingest, inspect, keep, learn, model, recommend, repeats, teach
 from soravec.cli.app import app, fail
 
 __all__ = ["app", "main"]
 
-_GROUPS = (inspect, edit, ingest, answer, repeats, learn, teach, model, keep)
+_GROUPS = (inspect, edit, ingest, answer, repeats, recommend, learn, teach, model, keep)
 
 
 def main() -> None:
