@@ -2,9 +2,10 @@
 
 On `actions` (`--data DIR`), leave-one-out: each clip in turn is liked, the other clips of its
 source video (its group) were watched, and five of all others are recommended. Precision@5: how many
-are of its class. Intra-list diversity (Ziegler et al., "Improving recommendation lists", WWW 2005): the mean of one less the cosine over the pairs of a list, of Soravec's
-video vectors and of MobileNetV1's, which had no part in choosing; and how many source videos a list
-shows. Beside it: random, and the nearest by video vector. Intervals of 95 % over source videos.
+are of its class. Intra-list diversity (Ziegler et al., "Improving recommendation lists", WWW 2005):
+the mean of one less the cosine over the pairs of a list, of Soravec's video vectors and of
+MobileNetV1's, which had no part in choosing; and how many source videos a list shows. Beside it:
+random, and the nearest by video vector. Intervals of 95 % over source videos.
 
 `--part test` asks with the clips of groups 1 to 7 among all; `--part tune` with those of groups 8
 to 25 among themselves, and compares ways to diversify: all constants were chosen there.

@@ -64,6 +64,7 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
     video = write_scenes(tmp_path / "videos" / "a.mp4", [(0, 2.0), (4, 2.0)])
     write_scenes(tmp_path / "videos" / "b.webm", [(0, 2.0), (4, 2.0)], codec="vp9")
     library, page = tmp_path / "l.library", tmp_path / "copies.html"
+    whole = tmp_path / "whole.html"
     following, watch = tmp_path / "next.html", tmp_path / "watch.html"
     for arguments in (
         ["doctor"],
@@ -85,6 +86,7 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
         ["demo"],
         ["duplicates", "--library", library, "--page", page],
         ["recommend", "--liked", video, "--library", library, "--page", watch],
+        ["describe", "--library", library, "--page", whole],
         ["teach", "sand", "--yes", f"{video}@0-2", "--library", library, "--page", following],
         ["classify", video, "--library", library],
         ["library", "info", "--library", library],
@@ -98,6 +100,7 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
     assert "<img" in page.read_text()
     assert "<img" in following.read_text()
     assert "<img" in watch.read_text()
+    assert "<svg" in whole.read_text()
 
 
 def test_learning_opens_no_socket(without_network, tmp_path):

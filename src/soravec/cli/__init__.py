@@ -3,12 +3,24 @@
 import os
 import sys
 
-from soravec.cli import answer, edit, ingest, inspect, keep, learn, model, recommend, repeats, teach
+from soravec.cli import (
+    answer,
+    describe,
+    edit,
+    ingest,
+    inspect,
+    keep,
+    learn,
+    model,
+    recommend,
+    repeats,
+    teach,
+)
 from soravec.cli.app import app, fail
 
 __all__ = ["app", "main"]
 
-_GROUPS = (inspect, edit, ingest, answer, repeats, recommend, learn, teach, model, keep)
+_GROUPS = (inspect, edit, ingest, answer, repeats, recommend, describe, learn, teach, model, keep)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import typer.core
 ORDER = (
     *("demo", "doctor", "probe"),
     *("cut", "concat", "frames", "frames-to-video"),
-    *("embed", "index", "search", "duplicates", "recommend"),
+    *("embed", "index", "search", "duplicates", "recommend", "describe"),
     *("train", "evaluate", "teach", "classify", "models", "library"),
 )
 
