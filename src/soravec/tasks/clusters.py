@@ -24,8 +24,9 @@ NUM_COMPONENTS = 16
 """That clusters are made in; two clusters differ in few."""
 MAP_COMPONENTS = 32
 MOST_CLUSTERS = 30
-NEARLY = 0.8
-"""Of the best silhouette: a few large clusters are worth more to a reader than many small ones."""
+NEARLY = 0.05
+"""By so much less than the best silhouette: a few large clusters are worth more to a reader than
+many small ones that are hardly further apart."""
 LEAST_SILHOUETTE = 0.1
 """Below it nothing is divided."""
 PERPLEXITY = 20.0
@@ -125,7 +126,7 @@ def _best_divided(sample: Float, most: int, seed: int) -> tuple[Float, float]:
     scores = [_silhouette(sample, centres, seed) for centres in tried]
     if not scores or max(scores) < LEAST_SILHOUETTE:
         return whole, 0.0
-    first = next(n for n, score in enumerate(scores) if score >= NEARLY * max(scores))
+    first = next(n for n, score in enumerate(scores) if score >= max(scores) - NEARLY)
     return tried[first], scores[first]
 
 

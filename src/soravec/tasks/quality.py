@@ -19,7 +19,7 @@ BLUR_SHARPNESS = 0.8
 and most that were blurred by two pixels of 320 less than 0.8."""
 STILL_CHANGE = 0.1
 """Mean difference of two sketches in a row, of 255, below which nothing moves."""
-BLACK_SHARE, STILL_SHARE = 0.5, 0.8
+BLACK_SHARE, STILL_SHARE = 0.5, 0.75
 """Of the frames, from which on a video is said to be black, or to stand still."""
 SHORT_SECONDS = 1.0
 MOST_VIDEOS = 1000
