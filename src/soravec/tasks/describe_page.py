@@ -82,8 +82,8 @@ def map_svg(points: Points, clusters: Iterable[Cluster]) -> str:
         rows = points.labels == number
         if rows.any():
             parts.append(
-                f'<text x="{np.median(x[rows]):.0f}" y="{np.median(y[rows]):.0f}" font-size="24"'
-                ' text-anchor="middle" fill="var(--ink)" stroke="var(--card)" stroke-width="5"'
+                f'<text x="{np.median(x[rows]):.0f}" y="{np.median(y[rows]) - 22:.0f}"'
+                ' font-size="24" text-anchor="middle" fill="var(--ink)" stroke="var(--card)" stroke-width="5"'
                 f' paint-order="stroke">{html.escape(name)}</text>'
             )
     return "".join([*parts, "</svg>"])

@@ -1,7 +1,7 @@
 """What clusters are called: by what people and the model say of their videos, else a number.
 
-Labels and tags that somebody gave come first, then the tags of the model, then the words of names
-of files and folders. A name must be said of much of a cluster and of little else.
+Labels and tags that somebody gave come first, then the words of names of files and folders, then
+the tags of the model. A name must be said of much of a cluster and of little else.
 """
 
 import re
@@ -37,8 +37,8 @@ def name_clusters(
     shares = _shares(contents, labels)
     sources = (
         _said(shares, _texts(library, ("label", "tag")), number),
-        _tagged(contents, labels, number),
         _said(shares, _words(_texts(library, ("name",))), number),
+        _tagged(contents, labels, number),
     )
     names: dict[int, str] = {}
     for source in sources:
