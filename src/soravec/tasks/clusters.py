@@ -24,7 +24,7 @@ NUM_COMPONENTS = 16
 """That clusters are made in; two clusters differ in few."""
 MAP_COMPONENTS = 32
 MOST_CLUSTERS = 30
-NEARLY = 0.05
+NEARLY = 0.1
 """By so much less than the best silhouette: a few large clusters are worth more to a reader than
 many small ones that are hardly further apart."""
 LEAST_SILHOUETTE = 0.1

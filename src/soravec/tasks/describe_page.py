@@ -83,8 +83,8 @@ def map_svg(points: Points, clusters: Iterable[Cluster]) -> str:
         if rows.any():
             parts.append(
                 f'<text x="{np.median(x[rows]):.0f}" y="{np.median(y[rows]) - 22:.0f}"'
-                ' font-size="24" text-anchor="middle" fill="var(--ink)" stroke="var(--card)" stroke-width="5"'
-                f' paint-order="stroke">{html.escape(name)}</text>'
+                ' font-size="24" text-anchor="middle" fill="var(--ink)" stroke="var(--card)"'
+                f' stroke-width="5" paint-order="stroke">{html.escape(name)}</text>'
             )
     return "".join([*parts, "</svg>"])
 
