@@ -170,7 +170,7 @@ def test_an_older_library_says_what_it_does_not_know(library):
         library.files.write(video.video_id, replace(features, sketches=None, sharpness=None))
     found = describe(library)
     assert found.num_looked_at == 0
-    assert sum("older Soravec" in note for note in found.notes) == 16
+    assert any("16 videos were indexed by an older Soravec" in note for note in found.notes)
 
 
 def test_one_video_alone_is_described(library):

@@ -48,7 +48,8 @@ def find_problems(
     """
     videos = sorted(contents.videos.values(), key=lambda video: video.path)
     found = [problem for video in videos for problem in _stated(video)]
-    untold = []
+    untold: list[str] = []
+    num_older = 0
     looked_at = sample_rows(len(videos), MOST_VIDEOS, seed).tolist()
     for number in looked_at:
         video = videos[number]
@@ -58,10 +59,15 @@ def find_problems(
             untold.append(str(error))
             continue
         if features.sketches is None or features.sharpness is None:
-            untold.append(f"{video.path}: was indexed by an older Soravec; how it looks is unknown")
+            num_older += 1
             continue
         found += [Problem(video.path, video.video_id, *one) for one in _seen(features)]
-    return found, len(looked_at) - len(untold), untold
+    num_looked_at = len(looked_at) - len(untold) - num_older
+    if num_older:
+        untold.append(
+            f"{num_older} videos were indexed by an older Soravec; how they look is unknown"
+        )
+    return found, num_looked_at, untold
 
 
 def _stated(video: StoredVideo) -> list[Problem]:
