@@ -8,7 +8,7 @@ and, with generated clips of other places put among them, AUC of being like noth
 distance to the mean. Intervals of 95 % over source videos. `--part test` takes groups 1 to 7, `all`
 every one, `tune` groups 8 to 25, on which all constants were chosen.
 
-`--growth` prints time and peak memory on random vectors instead.
+`--growth` prints processor time and peak memory on random vectors instead.
 
     python benchmarks/describe.py --data DIR [--part test] [--growth] [--seed 0]
 """
@@ -170,7 +170,7 @@ def generated(folder, scene):
 
 
 def growth(seed):
-    """Print time and memory of each size, of a process of its own."""
+    """Print processor time and memory of each size, of a process of its own."""
     print("| segments | clusters | map | outliers | peak memory beyond the vectors |")
     print("| --- | --- | --- | --- | --- |")
     for size in SIZES:
@@ -192,12 +192,12 @@ def grown(size, seed):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = []
     for call in (lambda: find_clusters(vectors), lambda: lay_out(vectors)):
-        begin = time.perf_counter()
+        begin = time.process_time()
         call()
-        seconds.append(time.perf_counter() - begin)
-    begin = time.perf_counter()
+        seconds.append(time.process_time() - begin)
+    begin = time.process_time()
     find_oddness(contents)
-    seconds.append(time.perf_counter() - begin)
+    seconds.append(time.process_time() - begin)
     peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     times = " | ".join(f"{one:.1f} s" for one in seconds)
     print(f"| {size:,} | {times} | {peak:.0f} MiB |", flush=True)
