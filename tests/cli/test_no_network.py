@@ -64,7 +64,8 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
     video = write_scenes(tmp_path / "videos" / "a.mp4", [(0, 2.0), (4, 2.0)])
     write_scenes(tmp_path / "videos" / "b.webm", [(0, 2.0), (4, 2.0)], codec="vp9")
     library, page = tmp_path / "l.library", tmp_path / "copies.html"
-    following, why = tmp_path / "next.html", tmp_path / "why.html"
+    names = "next.html", "why.html", "whole.html", "watch.html"
+    following, why, whole, watch = (tmp_path / name for name in names)
     for arguments in (
         ["doctor"],
         ["probe", video],
@@ -85,6 +86,8 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
         ["demo"],
         ["duplicates", "--library", library, "--page", page],
         ["summarize", video, "--library", library, "--sheet", tmp_path / "sheet.png"],
+        ["recommend", "--liked", video, "--library", library, "--page", watch],
+        ["describe", "--library", library, "--page", whole],
         ["teach", "sand", "--yes", f"{video}@0-2", "--library", library, "--page", following],
         ["classify", video, "--library", library],
         ["explain", video, tmp_path / "videos" / "b.webm", "--library", library, "--page", why],
@@ -100,6 +103,8 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
     assert "<img" in page.read_text()
     assert "<img" in following.read_text()
     assert "<img" in why.read_text()
+    assert "<img" in watch.read_text()
+    assert "<svg" in whole.read_text()
 
 
 def test_learning_opens_no_socket(without_network, tmp_path):

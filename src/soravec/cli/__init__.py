@@ -5,6 +5,7 @@ import sys
 
 from soravec.cli import (
     answer,
+    describe,
     edit,
     explain,
     ingest,
@@ -12,6 +13,7 @@ from soravec.cli import (
     keep,
     learn,
     model,
+    recommend,
     repeats,
     summarize,
     teach,
@@ -21,7 +23,8 @@ from soravec.cli.app import app, fail
 __all__ = ["app", "main"]
 
 _GROUPS = (
-    *(inspect, edit, ingest, answer, repeats, summarize, explain),
+    *(inspect, edit, ingest, answer),
+    *(repeats, summarize, recommend, describe, explain),
     *(learn, teach, model, keep),
 )
 

@@ -14,7 +14,8 @@ import typer.core
 ORDER = (
     *("demo", "doctor", "probe"),
     *("cut", "concat", "frames", "frames-to-video"),
-    *("embed", "index", "search", "duplicates", "summarize", "explain"),
+    *("embed", "index", "search"),
+    *("duplicates", "summarize", "recommend", "describe", "explain"),
     *("train", "evaluate", "teach", "classify", "models", "library"),
 )
 
