@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from soravec.runtime.sketches import GREY
 from soravec.tasks.registration import (
     FINE_CELLS,
     Geometry,
     Registration,
     agreement,
     alike,
+    colour_agreement,
     details,
     num_moving,
     register,
@@ -49,6 +51,8 @@ LEAST_SPREAD = 0.02
 """Sum of squares of what differs in a place; less is noise."""
 MOST_LOSS = 2.4
 """By so much a sum over instants may fall before a span ends: three seconds that differ wholly."""
+GREY_LEVELS = 1.5
+"""Mean distance from grey, of 128, below which a span has no colours: black and white."""
 DULL_LEVELS = 2.0
 """Root mean square of the details of a picture, of 255, below which it hardly tells anything."""
 
@@ -65,6 +69,8 @@ class Course:
     """(N, SIDE, SIDE)."""
     details: Float
     """(N, SIDE, SIDE), of the sketches."""
+    colours: NDArray[np.uint8] | None = None
+    """(N, 2, COLOUR_SIDE, COLOUR_SIDE); None where they were not kept."""
 
     def __len__(self) -> int:
         return len(self.features)
@@ -128,6 +134,9 @@ class Shared:
     """The same of smaller details."""
     feature_score: float
     """Correlation of the changes of their features."""
+    colours: tuple[float, float] | None = None
+    """Correlation of their colours, and by how much these differ, of 255; None where either has
+    none."""
 
     @property
     def seconds(self) -> float:
@@ -139,6 +148,7 @@ def course(
     features: Float,
     sketches: NDArray[np.uint8],
     seconds: NDArray[np.float64],
+    colours: NDArray[np.uint8] | None = None,
 ) -> Course:
     """Return a video at even instants.
 
@@ -146,10 +156,13 @@ def course(
         features: (T, F), weighted so that inner products tell.
         sketches: (T, SIDE, SIDE).
         seconds: (T,) when they were.
+        colours: (T, 2, COLOUR_SIDE, COLOUR_SIDE), if they were kept.
     """
-    even = on_grid(sketches, seconds, GRID_FPS)
-    small = np.rint(even).astype(np.uint8)
-    return Course(float(seconds[0]), on_grid(features, seconds, GRID_FPS), small, details(even))
+    features, light = (on_grid(values, seconds, GRID_FPS) for values in (features, sketches))
+    if colours is not None:
+        colours = np.rint(on_grid(colours, seconds, GRID_FPS)).astype(np.uint8)
+    small = np.rint(light).astype(np.uint8)
+    return Course(float(seconds[0]), features, small, details(light), colours)
 
 
 def on_grid(values: NDArray[Any], seconds: NDArray[np.float64], fps: float) -> Float:
@@ -306,7 +319,19 @@ def _shared(
         found.score,
         agreement(fine[0], fine[1], found.geometry),
         _correlation(*features),
+        _colours(first, second, line, steps, found.geometry),
     )
+
+
+def _colours(
+    first: Course, second: Course, line: Line, steps: NDArray[np.int64], geometry: Geometry
+) -> tuple[float, float] | None:
+    if first.colours is None or second.colours is None:
+        return None
+    one, other = _at_steps(first.colours, line.at(steps)), second.colours[steps]
+    if min(np.abs(colours - np.float32(GREY)).mean() for colours in (one, other)) < GREY_LEVELS:
+        return None
+    return colour_agreement(one, other, geometry)
 
 
 def _correlation(one: Float, other: Float) -> float:

@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from soravec.runtime.sketches import SIDE
+from soravec.runtime.sketches import COLOUR_SIDE, SIDE
 
 Float = NDArray[np.float32]
 
@@ -22,6 +22,8 @@ DETAIL_CELLS, FINE_CELLS = 9, 5
 many pictures, and changes with every exposure."""
 STILL_LEVELS = 0.5
 """Root mean square of the changes of a span, of 255, below which it stands still."""
+BLACK_LEVELS, MOST_BAR = 20, SIDE // 3
+"""A row no lighter, of 255, at both ends of a picture is a bar; so many cells at most."""
 PROMISING = 0.3
 """What correlates less at a coarse look is not looked at again."""
 LEAST_SHARE = 0.5
@@ -64,13 +66,33 @@ class Registration:
 
 
 def details(sketches: NDArray[np.uint8] | Float, cells: int = DETAIL_CELLS) -> Float:
-    """Return sketches (T, SIDE, SIDE) less what is large in them: the mean of the cells around."""
+    """Return sketches (T, SIDE, SIDE) less what is large in them: the mean of the cells around.
+
+    Black bars are no part of the picture: they have no details, nor are they around any.
+    """
     number = np.arange(SIDE)
     around = (np.abs(number[:, None] - number) <= cells // 2).astype(np.float32)
-    around /= around.sum(axis=1, keepdims=True)
     values = np.asarray(sketches, np.float32)
-    detailed: Float = values - around @ values @ around.T
+    rows, columns = _shown(values.max(axis=2)), _shown(values.max(axis=1))  # (T, SIDE)
+    shown = rows[:, :, None] * columns[:, None, :]
+    number_around = (rows @ around)[:, :, None] * (columns @ around)[:, None, :]
+    mean = around @ (values * shown) @ around / np.maximum(number_around, 1)
+    detailed: Float = (values - mean) * shown
     return detailed
+
+
+def _shown(lightest: Float) -> Float:
+    """Return 1 for the rows (T, SIDE) of a picture and 0 for those of bars at both of its ends.
+
+    Of each its lightest cell is given. The row beside a bar is mostly partly bar.
+    """
+    is_dark = lightest <= BLACK_LEVELS
+    before = np.minimum.accumulate(is_dark, axis=1).sum(axis=1)
+    after = np.minimum.accumulate(is_dark[:, ::-1], axis=1).sum(axis=1)
+    is_barred = (before > 0) & (after > 0) & (np.maximum(before, after) <= MOST_BAR)
+    before, after = (np.where(is_barred, bar + 1, 0)[:, None] for bar in (before, after))
+    at = np.arange(SIDE)
+    return ((at >= before) & (at < SIDE - after)).astype(np.float32)
 
 
 def register(first: Float, second: Float) -> Registration:
@@ -123,6 +145,31 @@ def alike(first: Float, second: Float, geometry: Geometry) -> Float:
     power = np.sqrt((one * one).mean(axis=1) * (other * other).mean(axis=1))
     found: Float = (one * other).mean(axis=1) / np.maximum(power, STILL_LEVELS)
     return found
+
+
+def colour_agreement(
+    first: Float, second: NDArray[np.uint8], geometry: Geometry
+) -> tuple[float, float]:
+    """Return how well the colours of two spans agree, the second lying in the first so.
+
+    Args:
+        first: (T, 2, COLOUR_SIDE, COLOUR_SIDE), blue and red, 128 where grey.
+        second: The same at the same instants.
+        geometry: Of the second in the first.
+
+    Returns:
+        The correlation of both, less the mean colour of each, and the root mean square by which
+        their mean colours differ at an instant, of 255.
+    """
+    (rows, down), (columns, across) = _of(geometry, COLOUR_SIDE)
+    laid = rows[0] @ first @ columns[0].T
+    seen = np.outer(down[0], across[0]) > 0
+    one, other = laid[:, :, seen], second[:, :, seen].astype(np.float32)  # (T, 2, cells)
+    apart = one.mean(axis=2) - other.mean(axis=2)
+    one, other = (colours - colours.mean(axis=(0, 2), keepdims=True) for colours in (one, other))
+    power = np.sqrt((one * one).mean() * (other * other).mean())
+    score = float((one * other).mean() / max(float(power), STILL_LEVELS))
+    return score, float(np.sqrt((apart * apart).sum(axis=1).mean()))
 
 
 def num_moving(span: Float) -> int:
@@ -193,9 +240,9 @@ def _coarsely_laid() -> tuple[Laid, Laid]:
     return _laid(_sides(), SIDE // 2), _laid(_sides(mirrored=(False, True)), SIDE // 2)
 
 
-def _of(geometry: Geometry) -> tuple[Laid, Laid]:
-    down = [(geometry.top, geometry.bottom, False)]
-    return _laid(down), _laid([(geometry.left, geometry.right, geometry.mirrored)])
+def _of(geometry: Geometry, cells: int = SIDE) -> tuple[Laid, Laid]:
+    across = [(geometry.left, geometry.right, geometry.mirrored)]
+    return _laid([(geometry.top, geometry.bottom, False)], cells), _laid(across, cells)
 
 
 def _laid(sides: Iterable[Side], cells: int = SIDE) -> Laid:
