@@ -58,7 +58,7 @@ def test_a_shared_span_is_found_from_its_place(monkeypatch):
     others, other_features = film(60, seed=1)
     others[10:50], other_features[10:50] = sketches[30:70], features[30:70]
     first, second = course_of(sketches, features, start=7.0), course_of(others, other_features)
-    place = find_place(first, second, (40, 15), (60, 40))
+    place = find_place(first.features, second.features, (40, 15), (60, 40))
     assert place.score > 0.99
     assert place.first_step - place.second_step == 20
     found = find_shared(first, second, place, 0.4)

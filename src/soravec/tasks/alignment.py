@@ -24,6 +24,7 @@ from soravec.tasks.registration import (
     alike,
     colour_agreement,
     details,
+    gists,
     num_moving,
     register,
     register_again,
@@ -69,6 +70,8 @@ class Course:
     """(N, SIDE, SIDE)."""
     details: Float
     """(N, SIDE, SIDE), of the sketches."""
+    gists: Float
+    """(N, G), of the sketches."""
     colours: NDArray[np.uint8] | None = None
     """(N, 2, COLOUR_SIDE, COLOUR_SIDE); None where they were not kept."""
 
@@ -93,7 +96,7 @@ class Place:
     second_step: float
     """The middle of it in the second one."""
     score: float
-    """Correlation of the changes of their features."""
+    """Correlation of the changes of their features, or of their gists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,7 @@ def course(
     if colours is not None:
         colours = np.rint(on_grid(colours, seconds, GRID_FPS)).astype(np.uint8)
     small = np.rint(light).astype(np.uint8)
-    return Course(float(seconds[0]), features, small, details(light), colours)
+    return Course(float(seconds[0]), features, small, details(light), gists(small), colours)
 
 
 def on_grid(values: NDArray[Any], seconds: NDArray[np.float64], fps: float) -> Float:
@@ -178,19 +181,19 @@ def on_grid(values: NDArray[Any], seconds: NDArray[np.float64], fps: float) -> F
 
 
 def find_place(
-    first: Course, second: Course, begin: tuple[int, int], end: tuple[int, int]
+    first: Float, second: Float, begin: tuple[int, int], end: tuple[int, int]
 ) -> Place | None:
-    """Return where features change alike for three seconds, best of all in two windows.
+    """Return where two change alike for three seconds, best of all in two windows.
 
     None where a window is shorter than that.
 
     Args:
-        first: One video.
-        second: The other one.
+        first: Features or gists of one video.
+        second: Those of the other one.
         begin: The step at which the window of each begins.
         end: The step after its end.
     """
-    one, other = first.features[begin[0] : end[0]], second.features[begin[1] : end[1]]
+    one, other = first[begin[0] : end[0]], second[begin[1] : end[1]]
     rows, columns = len(one) - PLACE_STEPS + 1, len(other) - PLACE_STEPS + 1
     if min(rows, columns) < 1:
         return None
@@ -217,9 +220,8 @@ def find_shared(first: Course, second: Course, place: Place, least_score: float)
     begin = round(place.second_step - (PLACE_STEPS - 1) / 2)
     line = Line(place.first_step, place.second_step, 1.0)
     span = begin, begin + PLACE_STEPS - 1
-    tries = [
-        (register(*_along(first, second, one, span)), one) for one in _moved(line, FIRST_SHIFTS)
-    ]
+    moved = [replace(line, first_step=line.first_step + shift) for shift in FIRST_SHIFTS]
+    tries = [(register(*_along(first, second, one, span)), one) for one in moved]
     found, line = max(tries, key=lambda one: one[0].score)
     if found.score < least_score:
         return None

@@ -23,9 +23,9 @@ NUM_NEIGHBOURS = 40
 """Segments of other videos that each is compared with."""
 MARGIN_STEPS = 2
 """By which the window around a segment is wider than it."""
-LEAST_PLACE, LEAST_START = 0.3, 0.4
-"""Agreement of features, and of sketches, below which three seconds are not looked at; those of two
-videos whose features agree best always are."""
+LEAST_PLACE, LEAST_GIST, LEAST_START = 0.3, 0.6, 0.4
+"""Agreement of features, of gists, and of sketches, below which three seconds are not looked at;
+those of two videos whose features agree best always are."""
 NEAR_STEPS = 8.0
 """A place so near to the line of a span that was found belongs to it."""
 MOST_OVERLAP = 0.3
@@ -147,15 +147,22 @@ def find_places(
     first: Course, second: Course, contents: Contents, rows: Iterable[tuple[int, int]]
 ) -> list[Place]:
     """Return where segments may show the same, the likeliest first."""
-    places = []
+    by_features, by_gists = [], []
     for one, other in rows:
         windows = [_window(first, contents, one), _window(second, contents, other)]
-        (begin, end), (other_begin, other_end) = windows
-        place = find_place(first, second, (begin, other_begin), (end, other_end))
-        if place is not None:
-            places.append(place)
-    places.sort(key=lambda place: -place.score)
-    return places[:1] + [place for place in places[1:] if place.score >= LEAST_PLACE]
+        begin, end = zip(*windows, strict=True)
+        by_features.append(find_place(first.features, second.features, begin, end))
+        by_gists.append(find_place(first.gists, second.gists, begin, end))
+    places = _likeliest(by_features)
+    places = places[:1] + [place for place in places[1:] if place.score >= LEAST_PLACE]
+    seen = {(place.first_step, place.second_step) for place in places}
+    more = [place for place in _likeliest(by_gists) if place.score >= LEAST_GIST]
+    return places + [place for place in more if (place.first_step, place.second_step) not in seen]
+
+
+def _likeliest(places: Iterable[Place | None]) -> list[Place]:
+    """Return places, the likeliest first, less those that are none."""
+    return sorted((place for place in places if place is not None), key=lambda one: -one.score)
 
 
 def shared_spans(
