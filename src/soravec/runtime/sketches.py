@@ -70,10 +70,16 @@ def _across(width: int) -> NDArray[np.float32]:
     """Return what sums the pixels (width, 3) of a row by cells: of brightness, of blue, of red."""
     number = np.arange(width)
     cells, wider = (
-        np.searchsorted(_edges(width)[:: SIDE // side], number, side="right") - 1 == np.arange(side)[:, None]
+        np.searchsorted(_edges(width)[:: SIDE // side], number, side="right") - 1
+        == np.arange(side)[:, None]
         for side in (SIDE, COLOUR_SIDE)
     )
     light = np.array([0.25, 0.5, 0.25])
     blue, red = (np.eye(3)[channel] - light for channel in (2, 0))
-    parts = [np.multiply.outer(cells.T, light), *(np.multiply.outer(wider.T, c / 2) for c in (blue, red))]
-    return np.concatenate(parts, axis=1).transpose(0, 2, 1).reshape(width * 3, -1).astype(np.float32)
+    parts = [
+        np.multiply.outer(cells.T, light),
+        *(np.multiply.outer(wider.T, c / 2) for c in (blue, red)),
+    ]
+    return (
+        np.concatenate(parts, axis=1).transpose(0, 2, 1).reshape(width * 3, -1).astype(np.float32)
+    )

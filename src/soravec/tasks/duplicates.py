@@ -39,11 +39,13 @@ TILE_VIDEOS = 64
 WHOLE_SHARE = 0.8
 """Of a video must be shown by the other one for it to be a copy of the whole."""
 
+TELLING_SECONDS = 10.0
+"""Of longer spans the length tells no more."""
 LEAST_SCORE = 0.7
 """Probability from which on a span is told of: a wrong one is worse than one missed."""
 WEIGHTS = (-27.35, 13.32, 14.44, 6.53, 2.4)
-"""Of 1, score, fine score, feature score and logarithm of seconds, in the log-odds that a span is a
-copy: a logistic regression on spans of `benchmarks/partial_copies.py --fit`."""
+"""Of 1 and of the `evidence`, in the log-odds that a span is a copy: a logistic regression on spans
+of `benchmarks/partial_copies.py --fit`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +187,20 @@ def shared_spans(
 
 def probability(span: Shared) -> float:
     """Return how likely it is that a span is a copy, in [0, 1]."""
-    seen = (1.0, span.score, span.fine_score, span.feature_score, log(span.seconds))
-    odds = sum(weight * value for weight, value in zip(WEIGHTS, seen, strict=True))
+    weights = LIGHT_WEIGHTS if span.colours is None else WEIGHTS
+    odds = weights[0] + sum(w * value for w, value in zip(weights[1:], evidence(span), strict=True))
     return 1 / (1 + exp(-odds))
+
+
+def evidence(span: Shared) -> tuple[float, ...]:
+    """Return what tells whether a span is a copy: six numbers, and two of colours if it has any."""
+    length = log(min(span.seconds, TELLING_SECONDS))
+    seen = (span.score, span.fine_score, span.feature_score, length)
+    seen += (abs(log(span.speed)), span.geometry.departure)
+    if span.colours is None:
+        return seen
+    agreement, distance = span.colours
+    return (*seen, agreement, log(1 + distance))
 
 
 def _by_tiles(pairs: Iterable[tuple[int, int]], contents: Contents) -> list[tuple[int, int]]:

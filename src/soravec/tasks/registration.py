@@ -57,6 +57,11 @@ class Geometry:
     right: float = 1.0
     mirrored: bool = False
 
+    @property
+    def departure(self) -> float:
+        """By how much the sides lie elsewhere, in all, as shares of a side."""
+        return abs(self.top) + abs(1 - self.bottom) + abs(self.left) + abs(1 - self.right)
+
 
 @dataclass(frozen=True, slots=True)
 class Registration:
