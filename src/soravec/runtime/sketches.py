@@ -27,8 +27,8 @@ class Sketched(NamedTuple):
     """(N, SIDE, SIDE) mean brightness of each cell, of a quarter of red, half of green and a
     quarter of blue."""
     colours: NDArray[np.uint8]
-    """(N, 2, COLOUR_SIDE, COLOUR_SIDE), half of what blue, and red, exceed that brightness by, above
-    128, which is grey."""
+    """(N, 2, COLOUR_SIDE, COLOUR_SIDE), half of what blue, and red, exceed that brightness by, plus
+    `GREY`."""
     sharpness: NDArray[np.float16]
     """(N,) mean absolute difference of a pixel from the mean of the two beside it, of 255, in the
     green of every fourth row."""
@@ -67,19 +67,16 @@ def _edges(side: int) -> NDArray[np.int64]:
 
 @lru_cache(maxsize=4)
 def _across(width: int) -> NDArray[np.float32]:
-    """Return what sums the pixels (width, 3) of a row by cells: of brightness, of blue, of red."""
-    number = np.arange(width)
-    cells, wider = (
-        np.searchsorted(_edges(width)[:: SIDE // side], number, side="right") - 1
-        == np.arange(side)[:, None]
-        for side in (SIDE, COLOUR_SIDE)
-    )
+    """Return what sums a row of pixels (width * 3) by cells: light, then how blue, how red."""
     light = np.array([0.25, 0.5, 0.25])
-    blue, red = (np.eye(3)[channel] - light for channel in (2, 0))
-    parts = [
-        np.multiply.outer(cells.T, light),
-        *(np.multiply.outer(wider.T, c / 2) for c in (blue, red)),
-    ]
-    return (
-        np.concatenate(parts, axis=1).transpose(0, 2, 1).reshape(width * 3, -1).astype(np.float32)
-    )
+    red, _, blue = (np.eye(3) - light) / 2
+    kinds = ((SIDE, light), (COLOUR_SIDE, blue), (COLOUR_SIDE, red))
+    sums = [np.multiply.outer(_cells(width, side), kind) for side, kind in kinds]
+    matrix = np.concatenate(sums).transpose(1, 2, 0).reshape(width * 3, -1)
+    return matrix.astype(np.float32)
+
+
+def _cells(width: int, side: int) -> NDArray[np.bool_]:
+    """Return which pixels of a row lie in each of `side` cells."""
+    edges, pixels = _edges(width)[:: SIDE // side, None], np.arange(width)
+    return (pixels >= edges[:-1]) & (pixels < edges[1:])

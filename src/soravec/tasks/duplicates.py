@@ -43,9 +43,11 @@ TELLING_SECONDS = 10.0
 """Of longer spans the length tells no more."""
 LEAST_SCORE = 0.7
 """Probability from which on a span is told of: a wrong one is worse than one missed."""
-WEIGHTS = (-27.35, 13.32, 14.44, 6.53, 2.4)
+WEIGHTS = (-21.12, 6.31, 10.35, 11.5, 1.56, -7.65, -4.89, 7.16, -1.75)
 """Of 1 and of the `evidence`, in the log-odds that a span is a copy: a logistic regression on spans
 of `benchmarks/partial_copies.py --fit`."""
+LIGHT_WEIGHTS = (-25.36, 17.82, 6.77, 9.3, 2.44, -7.87, -5.56)
+"""The same without colours: those of black and white, and of what an older version indexed."""
 
 
 @dataclass(frozen=True, slots=True)
