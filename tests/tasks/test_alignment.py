@@ -181,7 +181,16 @@ def replace_end(end):
 
 
 def test_the_likelier_the_longer_and_the_more_agrees():
-    span = shared((0.0, 20.0), (0, 20), score=0.8)
-    assert duplicates.probability(span) < duplicates.probability(replace(span, score=0.9))
-    longer = replace(span, second_steps=(0, 40))
-    assert duplicates.probability(span) < duplicates.probability(longer)
+    span = shared((0.0, 10.0), (0, 10), score=0.8)
+    surer = [
+        replace(span, score=0.9),
+        replace(span, second_steps=(0, 18)),
+        replace(span, colours=(1.0, 0.0)),
+    ]
+    assert duplicates.probability(span) < min(map(duplicates.probability, surer))
+    less_sure = [
+        replace(span, speed=1.08),
+        replace(span, geometry=Geometry(top=0.1, left=-0.1)),
+        replace(span, colours=(0.2, 20.0)),
+    ]
+    assert duplicates.probability(span) > max(map(duplicates.probability, less_sure))
