@@ -28,7 +28,7 @@ from soravec.tasks.courses import Courses
 from soravec.tasks.neighbours import find_neighbours
 
 LEAST_TIOU = 0.5
-LEAST_SCORES = (0.5, 0.7, 0.9, 0.95, 0.99)
+LEAST_SCORES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 def main():

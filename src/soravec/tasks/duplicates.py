@@ -41,7 +41,7 @@ WHOLE_SHARE = 0.8
 
 TELLING_SECONDS = 10.0
 """Of longer spans the length tells no more."""
-LEAST_SCORE = 0.7
+LEAST_SCORE = 0.8
 """Probability from which on a span is told of: a wrong one is worse than one missed."""
 WEIGHTS = (-21.12, 6.31, 10.35, 11.5, 1.56, -7.65, -4.89, 7.16, -1.75)
 """Of 1 and of the `evidence`, in the log-odds that a span is a copy: a logistic regression on spans
