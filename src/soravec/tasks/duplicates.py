@@ -197,8 +197,8 @@ def probability(span: Shared) -> float:
 def evidence(span: Shared) -> tuple[float, ...]:
     """Return what tells whether a span is a copy: six numbers, and two of colours if it has any."""
     length = log(min(span.seconds, TELLING_SECONDS))
-    seen = (span.score, span.fine_score, span.feature_score, length)
-    seen += (abs(log(span.speed)), span.geometry.departure)
+    agreements = span.score, span.fine_score, span.feature_score
+    seen = (*agreements, length, abs(log(span.speed)), span.geometry.departure)
     if span.colours is None:
         return seen
     agreement, distance = span.colours
