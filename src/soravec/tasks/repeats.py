@@ -71,7 +71,8 @@ class Repeats:
         if min(end - begin for begin, end in windows) < PLACE_STEPS:
             return True
         (begin, end), (other_begin, other_end) = windows
-        place = find_place(self._course, self._course, (begin, other_begin), (end, other_end))
+        read = self._course.features
+        place = find_place(read, read, (begin, other_begin), (end, other_end))
         if place is None:
             return True
         shared = find_shared(self._course, self._course, place, LEAST_START)
