@@ -14,7 +14,6 @@ import os
 import tempfile
 import time
 from collections import defaultdict
-from math import log
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +28,7 @@ from soravec.tasks.courses import Courses
 from soravec.tasks.neighbours import find_neighbours
 
 LEAST_TIOU = 0.5
-LEAST_SCORES = (0.5, 0.7, 0.9, 0.95, 0.99)
+LEAST_SCORES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 def main():
@@ -161,14 +160,21 @@ def fit(library, corpus):
         videos = contents.videos[one], contents.videos[other]
         for span in duplicates.shared_spans(first, second, places, 0.0):
             copy = duplicates._copy(*videos, first, second, span)
-            seen.append((span.score, span.fine_score, span.feature_score, log(span.seconds)))
-            right.append(max(on_line(copy, one) for one in corpus.copied))
+            if span.colours is not None:
+                seen.append(duplicates.evidence(span))
+                right.append(max(on_line(copy, one) for one in corpus.copied))
     seen, right = np.array(seen), np.array(right)
-    model = LogisticRegression(C=100.0)
+    print(f"{right.sum()} copies and {(~right).sum()} others")
+    fit_weights("LIGHT_WEIGHTS", seen[:, :-2], right)
+    fit_weights("WEIGHTS", seen, right)
+
+
+def fit_weights(name, seen, right):
+    """Print weights of all that was seen, and how well such tell copies from others."""
+    model = LogisticRegression(C=100.0, max_iter=1000)
     odds = cross_val_predict(model, seen, right, cv=10, method="decision_function")
     model.fit(seen, right)
-    print(f"{right.sum()} copies and {(~right).sum()} others")
-    print("WEIGHTS =", tuple(np.round([*model.intercept_, *model.coef_[0]], 2).tolist()))
+    print(f"{name} =", tuple(np.round([*model.intercept_, *model.coef_[0]], 2).tolist()))
     for least in (-2, -1, 0, 1, 2, 3):
         print(
             f"log-odds {least} and more, cross-validated: {(odds[right] >= least).mean():.3f} of"

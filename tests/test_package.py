@@ -21,6 +21,7 @@ def test_importing_the_package_and_the_command_line_loads_nothing_heavy():
     code = "import soravec, soravec.cli, sys; print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"numpy", "av", "openvino", "onnxruntime", "lancedb", "pyarrow", "torch", "rich.live"}
+    heavy |= {"sklearn", "scipy"}
     assert heavy.isdisjoint(out.stdout.split())
 
 

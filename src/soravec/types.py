@@ -176,12 +176,17 @@ class FrameFeatures:
     wrote, and where there are only features."""
     sharpness: NDArray[np.float16] | None = None
     """(T,) float16, how much a pixel differs from those beside it, of 255; None as above."""
+    colours: NDArray[np.uint8] | None = None
+    """(T, 2, 12, 12) uint8, how blue and how red each cell is, 128 if grey; None as above, and
+    older than these two."""
 
     def __post_init__(self) -> None:
         _check("FrameFeatures.features", self.features, np.float16, (None, None))
         _check("FrameFeatures.seconds", self.seconds, np.float64, (len(self.features),))
         if self.sketches is not None:
             _check("FrameFeatures.sketches", self.sketches, np.uint8, (len(self), 24, 24))
+        if self.colours is not None:
+            _check("FrameFeatures.colours", self.colours, np.uint8, (len(self), 2, 12, 12))
         if self.sharpness is not None:
             _check("FrameFeatures.sharpness", self.sharpness, np.float16, (len(self),))
 

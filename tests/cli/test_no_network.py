@@ -64,7 +64,8 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
     video = write_scenes(tmp_path / "videos" / "a.mp4", [(0, 2.0), (4, 2.0)])
     write_scenes(tmp_path / "videos" / "b.webm", [(0, 2.0), (4, 2.0)], codec="vp9")
     library, page = tmp_path / "l.library", tmp_path / "copies.html"
-    following = tmp_path / "next.html"
+    names = "next.html", "why.html", "whole.html", "watch.html"
+    following, why, whole, watch = (tmp_path / name for name in names)
     for arguments in (
         ["doctor"],
         ["probe", video],
@@ -84,8 +85,13 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
         ["models", "show", "sora-mini"],
         ["demo"],
         ["duplicates", "--library", library, "--page", page],
+        ["summarize", video, "--library", library, "--sheet", tmp_path / "sheet.png"],
+        ["recommend", "--liked", video, "--library", library, "--page", watch],
+        ["describe", "--library", library, "--page", whole],
         ["teach", "sand", "--yes", f"{video}@0-2", "--library", library, "--page", following],
         ["classify", video, "--library", library],
+        ["explain", video, tmp_path / "videos" / "b.webm", "--library", library, "--page", why],
+        ["explain", video, "--library", library, "--video", tmp_path / "why.mp4"],
         ["library", "info", "--library", library],
         ["library", "failures", "--library", library],
         ["library", "verify", "--library", library],
@@ -96,6 +102,9 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
         assert done.returncode == 0, (arguments, done.returncode, done.stderr)
     assert "<img" in page.read_text()
     assert "<img" in following.read_text()
+    assert "<img" in why.read_text()
+    assert "<img" in watch.read_text()
+    assert "<svg" in whole.read_text()
 
 
 def test_learning_opens_no_socket(without_network, tmp_path):
@@ -111,6 +120,7 @@ def test_learning_opens_no_socket(without_network, tmp_path):
         ["train", tmp_path / "clips", "-o", run, *chosen, *cache, "--no-robustness"],
         ["evaluate", run / "model", tmp_path / "clips", "-o", again, *cache, "--no-robustness"],
         ["classify", tmp_path / "clips" / "a" / "0.mp4", "--model", run / "model"],
+        ["explain", tmp_path / "clips" / "a" / "0.mp4", "--model", run / "model", "--regions"],
         ["models", "build", "--cnn", "timm/mobilenetv3_small_050", "--random", "-o", cnn],
     ):
         done = without_network("-m", "soravec", *arguments)

@@ -35,8 +35,9 @@ def film(number, *, seed=0):
     return np.stack(sketches).astype(np.uint8), walk / np.abs(walk).max()
 
 
-def course_of(sketches, features, *, start=0.0, spacing=1 / GRID_FPS):
-    return course(features.astype(np.float32), sketches, start + spacing * np.arange(len(sketches)))
+def course_of(sketches, features, *, start=0.0, spacing=1 / GRID_FPS, colours=None):
+    seconds = start + spacing * np.arange(len(sketches))
+    return course(features.astype(np.float32), sketches, seconds, colours)
 
 
 def test_a_grid_is_even_and_counts_a_late_last_one():
@@ -57,7 +58,7 @@ def test_a_shared_span_is_found_from_its_place(monkeypatch):
     others, other_features = film(60, seed=1)
     others[10:50], other_features[10:50] = sketches[30:70], features[30:70]
     first, second = course_of(sketches, features, start=7.0), course_of(others, other_features)
-    place = find_place(first, second, (40, 15), (60, 40))
+    place = find_place(first.features, second.features, (40, 15), (60, 40))
     assert place.score > 0.99
     assert place.first_step - place.second_step == 20
     found = find_shared(first, second, place, 0.4)
@@ -67,6 +68,23 @@ def test_a_shared_span_is_found_from_its_place(monkeypatch):
     assert found.geometry.mirrored is False
     assert min(found.score, found.fine_score, found.feature_score) > 0.95
     assert first.seconds(found.first_steps[0]) == pytest.approx(22.0, abs=0.5)
+
+
+def test_colours_tell_two_that_are_equally_light_apart():
+    sketches, features = film(60)
+    light = sketches[:, ::2, ::2].astype(np.int16)
+    colours = np.clip(np.stack([128 + light // 3, 150 - light // 4], axis=1), 0, 255)
+    first = course_of(sketches, features, colours=colours.astype(np.uint8))
+    others = course_of(sketches, features, colours=(255 - colours).astype(np.uint8))
+    grey = course_of(sketches, features, colours=np.full_like(colours, 128).astype(np.uint8))
+    place = Place(30.0, 30.0, 1.0)
+    same, other = (find_shared(first, one, place, 0.4) for one in (first, others))
+    assert same.colours == pytest.approx((1.0, 0.0), abs=0.01)
+    assert other.colours[0] < -0.9
+    assert other.colours[1] > 5
+    assert duplicates.probability(same) > 0.99 > duplicates.probability(other)
+    for one in (grey, course_of(sketches, features)):
+        assert find_shared(first, one, place, 0.4).colours is None
 
 
 @pytest.mark.parametrize("speed", [0.92, 1.08])
@@ -163,7 +181,16 @@ def replace_end(end):
 
 
 def test_the_likelier_the_longer_and_the_more_agrees():
-    span = shared((0.0, 20.0), (0, 20), score=0.8)
-    assert duplicates.probability(span) < duplicates.probability(replace(span, score=0.9))
-    longer = replace(span, second_steps=(0, 40))
-    assert duplicates.probability(span) < duplicates.probability(longer)
+    span = shared((0.0, 10.0), (0, 10), score=0.8)
+    surer = [
+        replace(span, score=0.9),
+        replace(span, second_steps=(0, 18)),
+        replace(span, colours=(1.0, 0.0)),
+    ]
+    assert duplicates.probability(span) < min(map(duplicates.probability, surer))
+    less_sure = [
+        replace(span, speed=1.08),
+        replace(span, geometry=Geometry(top=0.1, left=-0.1)),
+        replace(span, colours=(0.2, 20.0)),
+    ]
+    assert duplicates.probability(span) > max(map(duplicates.probability, less_sure))

@@ -95,6 +95,24 @@ def test_what_an_older_version_indexed_is_told_of(copied, tmp_path):
     assert sum("older Soravec" in text for text in found.skipped) == 2
 
 
+def test_without_colours_copies_are_told_by_brightness_alone(copied, found, tmp_path):
+    """As of one video that was indexed before they were kept, the other one after."""
+    folder = tmp_path / "videos"
+    shutil.copytree(Path(copied.path).parent / "videos", folder)
+    with soravec.Library(tmp_path / "old.library") as library:
+        library.add(folder)
+        for video in library.contents().videos.values():
+            if video.path.endswith(("source.mp4", "same-places.mp4")):
+                older = replace(library.features(video), colours=None)
+                library.files.write(video.video_id, older)
+                assert library.features(video).colours is None
+        older = find_duplicates(library)
+    assert not older.skipped
+    assert spans_of(older, "source.mp4", "mirrored.mp4")
+    pairs = [{Path(s.path).name for s in (c.first, c.second)} for c in older.copies]
+    assert all(pair <= {"source.mp4", "mirrored.mp4", "part.mp4"} for pair in pairs)
+
+
 def test_files_that_are_the_same_are_a_group(copied, tmp_path):
     source = Path(copied.path).parent / "videos/part.mp4"
     for name in ("a.mp4", "b.mp4", "c.mp4"):

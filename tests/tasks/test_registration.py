@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 from soravec.runtime.sketches import sketch
+from soravec.tasks import registration
 from soravec.tasks.registration import (
     Geometry,
     agreement,
     alike,
+    colour_agreement,
     details,
+    gists,
     num_moving,
     register,
 )
@@ -65,6 +68,65 @@ def test_bars(pictures):
     assert found.geometry.top == pytest.approx(-1 / 6, abs=0.05)
     assert found.geometry.bottom == pytest.approx(7 / 6, abs=0.05)
     assert found.score > 0.8
+
+
+def test_bars_are_no_part_of_the_picture(pictures):
+    """Neither have they details, nor what is beside them other ones than without."""
+    squeezed_ones = [squeezed(image) for image in pictures]
+    barred = np.zeros_like(pictures)
+    barred[:, 24:168] = squeezed_ones
+    found = details_of(np.maximum(barred, 3))
+    assert not found[:, :4].any()
+    assert not found[:, -4:].any()
+    whole = details(np.repeat(np.full((8, 24, 1), 40, np.uint8), 24, axis=2))
+    assert np.abs(whole).max() < 1e-3
+    inside = np.zeros((8, 24, 24), np.uint8)
+    inside[:, 3:-3] = 90
+    assert np.abs(details(inside)).max() < 1e-3
+
+
+def test_what_is_dark_at_one_end_or_all_over_has_no_bars():
+    sketches = np.random.default_rng(0).integers(30, 255, (2, 24, 24)).astype(np.uint8)
+    sketches[0, :3], sketches[1, :10], sketches[1, -10:] = 5, 5, 5
+    assert details(sketches)[0, 1].any()
+    assert details(sketches)[1, 8].any()
+
+
+def test_colours_agree_where_pictures_lie(pictures):
+    coloured = np.stack([pictures, pictures[::-1], 255 - pictures], axis=3)
+    shifted = np.stack([resized(image[:, :173]) for image in coloured])
+    one, other = (sketch(images).colours for images in (coloured, shifted))
+    score, apart = colour_agreement(one.astype(np.float32), other, Geometry(right=0.9))
+    assert score > 0.97
+    assert apart < 3
+    turned, far = colour_agreement(one.astype(np.float32), 255 - other, Geometry(right=0.9))
+    assert turned < -0.97
+    assert far > apart
+
+
+def test_a_gist_is_much_the_same_mirrored_and_between_bars(pictures):
+    barred = np.full_like(pictures, 2)
+    barred[:, 24:168] = [squeezed(image)[:, ::-1] for image in pictures]
+    one, other = (gists(sketch(np.repeat(p[..., None], 3, 3)).sketches) for p in (pictures, barred))
+    assert np.linalg.norm(one, axis=1) == pytest.approx(np.ones(8), abs=1e-3)
+    assert (one * other).sum(axis=1).min() > 0.85
+    assert (one * other[::-1]).sum(axis=1).min() < 0.7
+
+
+def test_all_ways_to_lay_pictures_are_scored_as_each_of_them(pictures):
+    """By the definition: laid cell by cell, and correlated."""
+    one, other = (registration._changes(details_of(p)) for p in (pictures, pictures[:, ::-1]))
+    downs, acrosses = [(0.1, 1.0, False), (-0.2, 1.2, False)], [(0.0, 0.9, True), (0.1, 1.1, False)]
+    down, across = registration._laid(downs), registration._laid(acrosses)
+    scores = registration._scores(one, other, down, across)
+    for k in range(2):
+        for m in range(2):
+            seen = np.outer(down[1][k], across[1][m]) > 0
+            laid = (down[0][k] @ one @ across[0][m].T)[:, seen]
+            mine = other[:, seen]
+            laid, mine = (v - v.mean(axis=1, keepdims=True) for v in (laid, mine))
+            expected = (laid * mine).sum() / np.sqrt((laid**2).sum() * (mine**2).sum())
+            assert scores[k, m] == pytest.approx(expected, abs=1e-4)
 
 
 def test_others_do_not_agree(pictures):

@@ -3,12 +3,31 @@
 import os
 import sys
 
-from soravec.cli import answer, edit, events, ingest, inspect, keep, learn, model, repeats, teach
+from soravec.cli import (
+    answer,
+    describe,
+    edit,
+    events,
+    explain,
+    ingest,
+    inspect,
+    keep,
+    learn,
+    model,
+    recommend,
+    repeats,
+    summarize,
+    teach,
+)
 from soravec.cli.app import app, fail
 
 __all__ = ["app", "main"]
 
-_GROUPS = (inspect, edit, ingest, answer, repeats, learn, teach, events, model, keep)
+_GROUPS = (
+    *(inspect, edit, ingest, answer),
+    *(repeats, summarize, recommend, describe, explain),
+    *(learn, teach, events, model, keep),
+)
 
 
 def main() -> None:

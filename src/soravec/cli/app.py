@@ -14,7 +14,8 @@ import typer.core
 ORDER = (
     *("demo", "doctor", "probe"),
     *("cut", "concat", "frames", "frames-to-video"),
-    *("embed", "index", "search", "duplicates"),
+    *("embed", "index", "search"),
+    *("duplicates", "summarize", "recommend", "describe", "explain"),
     *("train", "evaluate", "teach", "classify", "events", "models", "library"),
 )
 
@@ -141,6 +142,11 @@ def extra_train(what: str) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a file of text, as `write_bytes` does."""
+    write_bytes(path, text.encode("utf-8", errors="replace"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all.
 
     Raises:
@@ -152,7 +158,7 @@ def write_text(path: Path, text: str) -> None:
         raise SoravecError(f"{path}: is a folder, or lies in none")
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        aside.write_text(text, encoding="utf-8", errors="replace")
+        aside.write_bytes(content)
         aside.replace(path)
     except OSError as error:
         aside.unlink(missing_ok=True)

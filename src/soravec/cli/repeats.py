@@ -30,8 +30,11 @@ def duplicates(
         str | None, typer.Option(help="Only paths that match this glob, or hold this text.")
     ] = None,
     least: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Lowest probability that it is a copy.")
-    ] = 0.7,
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Lowest probability that it is a copy, if not the usual one."
+        ),
+    ] = None,
     page: Annotated[
         Path | None, typer.Option(help="Write what was found, with pictures, as an HTML page.")
     ] = None,
@@ -41,13 +44,16 @@ def duplicates(
     """Find videos that are copies, and spans of one that another shows, changed or not."""
     from soravec.library.filters import Filter
     from soravec.library.library import Library
-    from soravec.tasks.duplicates import find_duplicates
+    from soravec.tasks.duplicates import LEAST_SCORE, find_duplicates
     from soravec.video import limits_from
 
     limits = limits_from(limit)
     with Library(library, create=False) as store, count_progress("pairs of videos") as on_progress:
         found = find_duplicates(
-            store, where=Filter(path), least_score=least, on_progress=on_progress
+            store,
+            where=Filter(path),
+            least_score=LEAST_SCORE if least is None else least,
+            on_progress=on_progress,
         )
     for text in found.skipped:
         say(f"not compared: {text}")

@@ -23,7 +23,7 @@ from soravec.cli.edit import span_of
 if TYPE_CHECKING:
     from soravec.tasks.teach import Taught
 
-SEGMENT_ID = re.compile(r"[0-9a-f]{32}:\d+")
+STORED_ID = re.compile(r"[0-9a-f]{32}(:\d+)?")
 
 
 @app.command()
@@ -63,8 +63,8 @@ def teach(
         found = taught_by(
             store,
             label,
-            yes=[_named(text) for text in yes],
-            no=[_named(text) for text in no],
+            yes=[named_span(text) for text in yes],
+            no=[named_span(text) for text in no],
             author=_user() if author is None else author,
             num_suggestions=suggestions,
         )
@@ -90,8 +90,9 @@ def print_taught(found: "Taught") -> None:
         print(f"{one.score:.2f}  {one.segment_id}  {span}  {one.path}")
 
 
-def _named(text: str) -> Any:  # noqa: ANN401  # a segment_id, or a Span, which is not loaded yet
-    return text if SEGMENT_ID.fullmatch(text) else span_of(text)
+def named_span(text: str) -> Any:  # noqa: ANN401  # or a Span, which is not loaded yet
+    """Read what names a part of a library: a video_id, a segment_id, FILE or FILE@START-END."""
+    return text if STORED_ID.fullmatch(text) else span_of(text)
 
 
 def _user() -> str:

@@ -256,7 +256,7 @@ class FeatureCache:
 
 def without_sketches(features: FrameFeatures) -> FrameFeatures:
     """Return features alone: nothing is learned from sketches."""
-    return replace(features, sketches=None, sharpness=None)
+    return replace(features, sketches=None, sharpness=None, colours=None)
 
 
 def clip_features(features: FrameFeatures, clip: Clip) -> FrameFeatures | None:

@@ -136,6 +136,8 @@ def pack(features: FrameFeatures) -> tuple[dict[str, Any], Arrays]:
     }
     if features.sketches is not None and features.sharpness is not None:
         arrays |= {"sketches": features.sketches, "sharpness": features.sharpness}
+    if features.colours is not None:
+        arrays["colours"] = features.colours
     return header, arrays
 
 
@@ -155,6 +157,7 @@ def unpack(header: Mapping[str, Any], arrays: Arrays) -> FrameFeatures:
         recipe=header["recipe"],
         sketches=arrays.get("sketches"),
         sharpness=arrays.get("sharpness"),
+        colours=arrays.get("colours"),
     )
 
 

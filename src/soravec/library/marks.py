@@ -89,13 +89,14 @@ def labels_of(catalogue: Catalogue) -> list[tuple[str, int, int]]:
 
 
 def find_span(catalogue: Catalogue, space_id: str, named: str | Span) -> MarkedSpan:
-    """Return the span that a `segment_id`, or a span of a file, names.
+    """Return the span that a `segment_id`, a video's identity, or a span of a file names.
 
     Raises:
         QueryError: It is not in the library.
     """
     if isinstance(named, str):
-        return _span_of_segment(catalogue, space_id, named)
+        find = _span_of_segment if ":" in named else _span_of_video
+        return find(catalogue, space_id, named)
     path, start, end = str(named.path), named.start_seconds, named.end_seconds
     return _span_of_file(catalogue, space_id, path, start, end)
 
@@ -111,6 +112,17 @@ def _span_of_segment(catalogue: Catalogue, space_id: str, segment_id: str) -> Ma
         f"no segment '{segment_id}' in this library. A hit of 'soravec search --json' names its"
         " segment_id; a span of a file is FILE@START-END."
     )
+
+
+def _span_of_video(catalogue: Catalogue, space_id: str, video_id: str) -> MarkedSpan:
+    key = catalogue.video_key(video_id)
+    segments = [] if key is None else catalogue.segments_of(key, space_id)
+    if key is None or not segments:
+        raise QueryError(
+            f"no video '{video_id}' in this library. A hit of 'soravec search --json' names its"
+            " video_id; a file may be named by its path."
+        )
+    return MarkedSpan(key, segments[0].start_seconds, segments[-1].end_seconds)
 
 
 def _span_of_file(

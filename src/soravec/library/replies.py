@@ -83,7 +83,7 @@ def _made(path: str, reply: Message, encoder: Encoder) -> Made:
         raise ValueError("vectors of another shape")
     if features.features.shape[1] != encoder.config.cnn.feature_dim or not len(features):
         raise ValueError("features of another shape")
-    if features.sketches is None or features.sharpness is None:
+    if features.sketches is None or features.sharpness is None or features.colours is None:
         raise ValueError("no sketches")
     read = (features.features, features.seconds, features.sharpness, features.shots.bounds)
     for numbers in (*read, bounds, vectors):

@@ -13,6 +13,7 @@ from soravec.library.catalogue import Catalogue
 from soravec.library.durable import remove_folder, remove_others, remove_rest, sync_folder
 from soravec.library.features import FeatureFiles
 from soravec.library.lance import LanceStore
+from soravec.library.maps import read_map, remove_map
 from soravec.library.schema import Space
 from soravec.library.store import opened
 from soravec.library.stores import Stores
@@ -63,7 +64,8 @@ class Upkeep:
                     found.append(f"vectors of {space.model_name}: behind the catalogue")
             except (LibraryError, ModelError) as error:
                 found.append(str(error))
-        return found + [str(error) for _, error in self._damaged_heads()]
+        found += [str(error) for _, error in self._damaged_heads()]
+        return found + [str(error) for error in self._damaged_maps()]
 
     def index(self, space: Space, store: LanceStore) -> VectorIndex:
         """Return the vectors of a space as the catalogue's index."""
@@ -77,6 +79,8 @@ class Upkeep:
         """
         for name, _ in self._damaged_heads():  # what was said of the label is in the catalogue
             remove_head(self._path, name)
+        if self._damaged_maps():
+            remove_map(self._path)
         spaces = self._catalogue.spaces()
         lost = [self._lost_features(space) for space in spaces]
         anew = f"vectors.{uuid4().hex[:8]}"
@@ -136,6 +140,7 @@ class Upkeep:
             return
         self.keep_vectors()
         self._forget_heads()
+        remove_map(self._path)
         if left := [one for one in self._path.iterdir() if self._is_old(one.name)]:
             raise LibraryError(f"{left[0]}: cannot be removed, and holds what was forgotten")
         for space in self._catalogue.spaces():
@@ -169,6 +174,13 @@ class Upkeep:
             except ModelError as error:
                 found.append((name, error))
         return found
+
+    def _damaged_maps(self) -> list[LibraryError]:
+        try:
+            read_map(self._path)
+        except LibraryError as error:
+            return [error]
+        return []
 
     def _is_old(self, name: str) -> bool:
         current = [space.vectors_folder for space in self._catalogue.spaces()]

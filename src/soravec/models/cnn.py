@@ -34,6 +34,8 @@ class FrameCnn(nn.Module):
         super().__init__()
         self.config = config
         self.network = network or create_network(config.architecture, pool=config.pool)
+        # Where gradient explanations look: the last feature maps of frame and difference.
+        self.looks_maps, self.moves_maps = nn.Identity(), nn.Identity()
         self.register_buffer(
             "mean", torch.tensor(config.mean).view(3, 1, 1) * 255, persistent=False
         )
@@ -52,13 +54,13 @@ class FrameCnn(nn.Module):
             of the layout, if that is.
         """
         images = frames.permute(0, 3, 1, 2).to(torch.float32)  # (B, 3, H, W)
-        maps = self._maps((images - self.mean) / self.std)  # (B, M, h, w)
+        maps = self.looks_maps(self._maps((images - self.mean) / self.std))  # (B, M, h, w)
         parts = [self._pooled(maps)]
         if self.config.motion == "difference":
             assert previous is not None
             change = images - previous.permute(0, 3, 1, 2).to(torch.float32)  # (B, 3, H, W)
             grey = (GREY + self.config.motion_gain * change / 2).clamp(0, 255)
-            maps = self._maps((grey - self.mean) / self.std)
+            maps = self.moves_maps(self._maps((grey - self.mean) / self.std))
             parts.append(self._pooled(maps))
         if self.config.num_layout:
             plain = torch.full_like(images[:1], GREY)

@@ -16,7 +16,7 @@ from soravec.runtime.folder import ModelFolder, find_model
 from soravec.runtime.frames import BATCH_FRAMES, fixed_batches
 from soravec.runtime.heads import Head, read_head
 from soravec.runtime.sampling import Choice, Sampling, choose_sampling
-from soravec.runtime.sketches import Sketched, sketch
+from soravec.runtime.sketches import Sketched, joined, sketch
 from soravec.runtime.temporal import TemporalModel
 from soravec.runtime.vectors import mean_vector
 from soravec.types import (
@@ -322,8 +322,7 @@ class Encoder:
                 info=_with_warnings(video),
                 feature_id=self.feature_id,
                 recipe=self._recipe(choice, fast_decode=fast_decode, is_followed=is_followed),
-                sketches=np.concatenate([one.sketches for one in sketched]),
-                sharpness=np.concatenate([one.sharpness for one in sketched]),
+                **joined(sketched)._asdict(),
             )
         if not is_uniform:
             return result
@@ -441,18 +440,16 @@ class Encoder:
                 stand_alone=stand_alone,
             )
             batches = list(stream)
-        extra = [sketch(b.images) for b in batches]
         seconds = np.concatenate([features.seconds, *(b.seconds for b in batches)])
         values = np.concatenate([features.features, *(self.features(b) for b in batches)])
-        sketches = np.concatenate([features.sketches, *(e.sketches for e in extra)])
-        sharpness = np.concatenate([features.sharpness, *(e.sharpness for e in extra)])
+        kept = Sketched(*(getattr(features, name) for name in Sketched._fields))
+        sketched = joined([kept, *(sketch(b.images) for b in batches)])
         seconds, first = np.unique(seconds, return_index=True)
         return replace(
             features,
             features=values[first],
             seconds=seconds,
-            sketches=sketches[first],
-            sharpness=sharpness[first],
+            **{name: values[first] for name, values in sketched._asdict().items()},
         )
 
     def frame_looks(self, features: FrameFeatures) -> Float:

@@ -15,13 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from soravec.runtime.sketches import GREY
 from soravec.tasks.registration import (
     FINE_CELLS,
     Geometry,
     Registration,
     agreement,
     alike,
+    colour_agreement,
     details,
+    gists,
     num_moving,
     register,
     register_again,
@@ -49,6 +52,8 @@ LEAST_SPREAD = 0.02
 """Sum of squares of what differs in a place; less is noise."""
 MOST_LOSS = 2.4
 """By so much a sum over instants may fall before a span ends: three seconds that differ wholly."""
+GREY_LEVELS = 1.5
+"""Mean distance from grey, of 128, below which a span has no colours: black and white."""
 DULL_LEVELS = 2.0
 """Root mean square of the details of a picture, of 255, below which it hardly tells anything."""
 
@@ -65,6 +70,10 @@ class Course:
     """(N, SIDE, SIDE)."""
     details: Float
     """(N, SIDE, SIDE), of the sketches."""
+    gists: Float
+    """(N, G), of the sketches."""
+    colours: NDArray[np.uint8] | None = None
+    """(N, 2, COLOUR_SIDE, COLOUR_SIDE); None where they were not kept."""
 
     def __len__(self) -> int:
         return len(self.features)
@@ -87,7 +96,7 @@ class Place:
     second_step: float
     """The middle of it in the second one."""
     score: float
-    """Correlation of the changes of their features."""
+    """Correlation of the changes of their features, or of their gists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +137,9 @@ class Shared:
     """The same of smaller details."""
     feature_score: float
     """Correlation of the changes of their features."""
+    colours: tuple[float, float] | None = None
+    """Correlation of their colours, and by how much these differ, of 255; None where either has
+    none."""
 
     @property
     def seconds(self) -> float:
@@ -139,6 +151,7 @@ def course(
     features: Float,
     sketches: NDArray[np.uint8],
     seconds: NDArray[np.float64],
+    colours: NDArray[np.uint8] | None = None,
 ) -> Course:
     """Return a video at even instants.
 
@@ -146,10 +159,13 @@ def course(
         features: (T, F), weighted so that inner products tell.
         sketches: (T, SIDE, SIDE).
         seconds: (T,) when they were.
+        colours: (T, 2, COLOUR_SIDE, COLOUR_SIDE), if they were kept.
     """
-    even = on_grid(sketches, seconds, GRID_FPS)
-    small = np.rint(even).astype(np.uint8)
-    return Course(float(seconds[0]), on_grid(features, seconds, GRID_FPS), small, details(even))
+    features, light = (on_grid(values, seconds, GRID_FPS) for values in (features, sketches))
+    if colours is not None:
+        colours = np.rint(on_grid(colours, seconds, GRID_FPS)).astype(np.uint8)
+    small = np.rint(light).astype(np.uint8)
+    return Course(float(seconds[0]), features, small, details(light), gists(small), colours)
 
 
 def on_grid(values: NDArray[Any], seconds: NDArray[np.float64], fps: float) -> Float:
@@ -165,19 +181,19 @@ def on_grid(values: NDArray[Any], seconds: NDArray[np.float64], fps: float) -> F
 
 
 def find_place(
-    first: Course, second: Course, begin: tuple[int, int], end: tuple[int, int]
+    first: Float, second: Float, begin: tuple[int, int], end: tuple[int, int]
 ) -> Place | None:
-    """Return where features change alike for three seconds, best of all in two windows.
+    """Return where two change alike for three seconds, best of all in two windows.
 
     None where a window is shorter than that.
 
     Args:
-        first: One video.
-        second: The other one.
+        first: Features or gists of one video.
+        second: Those of the other one.
         begin: The step at which the window of each begins.
         end: The step after its end.
     """
-    one, other = first.features[begin[0] : end[0]], second.features[begin[1] : end[1]]
+    one, other = first[begin[0] : end[0]], second[begin[1] : end[1]]
     rows, columns = len(one) - PLACE_STEPS + 1, len(other) - PLACE_STEPS + 1
     if min(rows, columns) < 1:
         return None
@@ -204,9 +220,8 @@ def find_shared(first: Course, second: Course, place: Place, least_score: float)
     begin = round(place.second_step - (PLACE_STEPS - 1) / 2)
     line = Line(place.first_step, place.second_step, 1.0)
     span = begin, begin + PLACE_STEPS - 1
-    tries = [
-        (register(*_along(first, second, one, span)), one) for one in _moved(line, FIRST_SHIFTS)
-    ]
+    moved = [replace(line, first_step=line.first_step + shift) for shift in FIRST_SHIFTS]
+    tries = [(register(*_along(first, second, one, span)), one) for one in moved]
     found, line = max(tries, key=lambda one: one[0].score)
     if found.score < least_score:
         return None
@@ -306,7 +321,19 @@ def _shared(
         found.score,
         agreement(fine[0], fine[1], found.geometry),
         _correlation(*features),
+        _colours(first, second, line, steps, found.geometry),
     )
+
+
+def _colours(
+    first: Course, second: Course, line: Line, steps: NDArray[np.int64], geometry: Geometry
+) -> tuple[float, float] | None:
+    if first.colours is None or second.colours is None:
+        return None
+    one, other = _at_steps(first.colours, line.at(steps)), second.colours[steps]
+    if min(np.abs(colours - np.float32(GREY)).mean() for colours in (one, other)) < GREY_LEVELS:
+        return None
+    return colour_agreement(one, other, geometry)
 
 
 def _correlation(one: Float, other: Float) -> float:

@@ -69,7 +69,9 @@ class Courses:
         if features.seconds[-1] - features.seconds[0] > 3600 * MOST_HOURS:
             self.missing[key] = f"{video.path}: is longer than {MOST_HOURS} hours"
             return None
-        return course(self._whitened(features), features.sketches, features.seconds)
+        return course(
+            self._whitened(features), features.sketches, features.seconds, features.colours
+        )
 
     def _stored(self, video: StoredVideo) -> FrameFeatures | None:
         try:
@@ -102,6 +104,7 @@ class Courses:
                 seconds=features.seconds[frames],
                 sketches=None,
                 sharpness=None,
+                colours=None,
             )
             for found, part in zip((looks, moves), self._parts(some), strict=True):
                 found.append(part)

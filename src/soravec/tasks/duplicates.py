@@ -23,9 +23,9 @@ NUM_NEIGHBOURS = 40
 """Segments of other videos that each is compared with."""
 MARGIN_STEPS = 2
 """By which the window around a segment is wider than it."""
-LEAST_PLACE, LEAST_START = 0.3, 0.4
-"""Agreement of features, and of sketches, below which three seconds are not looked at; those of two
-videos whose features agree best always are."""
+LEAST_PLACE, LEAST_GIST, LEAST_START = 0.3, 0.6, 0.4
+"""Agreement of features, of gists, and of sketches, below which three seconds are not looked at;
+those of two videos whose features agree best always are."""
 NEAR_STEPS = 8.0
 """A place so near to the line of a span that was found belongs to it."""
 MOST_OVERLAP = 0.3
@@ -39,11 +39,15 @@ TILE_VIDEOS = 64
 WHOLE_SHARE = 0.8
 """Of a video must be shown by the other one for it to be a copy of the whole."""
 
-LEAST_SCORE = 0.7
+TELLING_SECONDS = 10.0
+"""Of longer spans the length tells no more."""
+LEAST_SCORE = 0.8
 """Probability from which on a span is told of: a wrong one is worse than one missed."""
-WEIGHTS = (-27.35, 13.32, 14.44, 6.53, 2.4)
-"""Of 1, score, fine score, feature score and logarithm of seconds, in the log-odds that a span is a
-copy: a logistic regression on spans of `benchmarks/partial_copies.py --fit`."""
+WEIGHTS = (-21.12, 6.31, 10.35, 11.5, 1.56, -7.65, -4.89, 7.16, -1.75)
+"""Of 1 and of the `evidence`, in the log-odds that a span is a copy: a logistic regression on spans
+of `benchmarks/partial_copies.py --fit`."""
+LIGHT_WEIGHTS = (-25.36, 17.82, 6.77, 9.3, 2.44, -7.87, -5.56)
+"""The same without colours: those of black and white, and of what an older version indexed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +151,22 @@ def find_places(
     first: Course, second: Course, contents: Contents, rows: Iterable[tuple[int, int]]
 ) -> list[Place]:
     """Return where segments may show the same, the likeliest first."""
-    places = []
+    by_features, by_gists = [], []
     for one, other in rows:
         windows = [_window(first, contents, one), _window(second, contents, other)]
-        (begin, end), (other_begin, other_end) = windows
-        place = find_place(first, second, (begin, other_begin), (end, other_end))
-        if place is not None:
-            places.append(place)
-    places.sort(key=lambda place: -place.score)
-    return places[:1] + [place for place in places[1:] if place.score >= LEAST_PLACE]
+        begin, end = zip(*windows, strict=True)
+        by_features.append(find_place(first.features, second.features, begin, end))
+        by_gists.append(find_place(first.gists, second.gists, begin, end))
+    places = _likeliest(by_features)
+    places = places[:1] + [place for place in places[1:] if place.score >= LEAST_PLACE]
+    seen = {(place.first_step, place.second_step) for place in places}
+    more = [place for place in _likeliest(by_gists) if place.score >= LEAST_GIST]
+    return places + [place for place in more if (place.first_step, place.second_step) not in seen]
+
+
+def _likeliest(places: Iterable[Place | None]) -> list[Place]:
+    """Return places, the likeliest first, less those that are none."""
+    return sorted((place for place in places if place is not None), key=lambda one: -one.score)
 
 
 def shared_spans(
@@ -178,9 +189,20 @@ def shared_spans(
 
 def probability(span: Shared) -> float:
     """Return how likely it is that a span is a copy, in [0, 1]."""
-    seen = (1.0, span.score, span.fine_score, span.feature_score, log(span.seconds))
-    odds = sum(weight * value for weight, value in zip(WEIGHTS, seen, strict=True))
+    weights = LIGHT_WEIGHTS if span.colours is None else WEIGHTS
+    odds = weights[0] + sum(w * value for w, value in zip(weights[1:], evidence(span), strict=True))
     return 1 / (1 + exp(-odds))
+
+
+def evidence(span: Shared) -> tuple[float, ...]:
+    """Return what tells whether a span is a copy: six numbers, and two of colours if it has any."""
+    length = log(min(span.seconds, TELLING_SECONDS))
+    agreements = span.score, span.fine_score, span.feature_score
+    seen = (*agreements, length, abs(log(span.speed)), span.geometry.departure)
+    if span.colours is None:
+        return seen
+    agreement, distance = span.colours
+    return (*seen, agreement, log(1 + distance))
 
 
 def _by_tiles(pairs: Iterable[tuple[int, int]], contents: Contents) -> list[tuple[int, int]]:

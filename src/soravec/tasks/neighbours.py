@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]
 
-EXACT_ROWS = 4096
+EXACT_ROWS = 8192
 """Up to so many vectors are all compared with one another."""
 PROBES = 8
 """Cells that each vector is compared with, its own among them."""

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soravec.runtime.sketches import SIDE
+from soravec.runtime.sketches import COLOUR_SIDE, SIDE
 
 Float = NDArray[np.float32]
 
@@ -22,6 +23,10 @@ DETAIL_CELLS, FINE_CELLS = 9, 5
 many pictures, and changes with every exposure."""
 STILL_LEVELS = 0.5
 """Root mean square of the changes of a span, of 255, below which it stands still."""
+BLACK_LEVELS, MOST_BAR = 20, SIDE // 3
+"""A row no lighter, of 255, at both ends of a picture is a bar; so many cells at most."""
+GIST_CELLS, GIST_LEVELS = 6, 10.0
+"""Cells of a gist across and down, and the standard deviation of them below which it is less."""
 PROMISING = 0.3
 """What correlates less at a coarse look is not looked at again."""
 LEAST_SHARE = 0.5
@@ -52,6 +57,11 @@ class Geometry:
     right: float = 1.0
     mirrored: bool = False
 
+    @property
+    def departure(self) -> float:
+        """By how much the sides lie elsewhere, in all, as shares of a side."""
+        return abs(self.top) + abs(1 - self.bottom) + abs(self.left) + abs(1 - self.right)
+
 
 @dataclass(frozen=True, slots=True)
 class Registration:
@@ -64,13 +74,62 @@ class Registration:
 
 
 def details(sketches: NDArray[np.uint8] | Float, cells: int = DETAIL_CELLS) -> Float:
-    """Return sketches (T, SIDE, SIDE) less what is large in them: the mean of the cells around."""
+    """Return sketches (T, SIDE, SIDE) less what is large in them: the mean of the cells around.
+
+    Black bars are no part of the picture: they have no details, nor are they around any.
+    """
     number = np.arange(SIDE)
     around = (np.abs(number[:, None] - number) <= cells // 2).astype(np.float32)
-    around /= around.sum(axis=1, keepdims=True)
     values = np.asarray(sketches, np.float32)
-    detailed: Float = values - around @ values @ around.T
+    rows, columns = _shown(values.max(axis=2)), _shown(values.max(axis=1))  # (T, SIDE)
+    shown = rows[:, :, None] * columns[:, None, :]
+    number_around = (rows @ around)[:, :, None] * (columns @ around)[:, None, :]
+    mean = around @ (values * shown) @ around / np.maximum(number_around, 1)
+    detailed: Float = (values - mean) * shown
     return detailed
+
+
+def _shown(lightest: Float) -> Float:
+    """Return 1 for the rows (T, SIDE) of a picture and 0 for those of bars at both of its ends.
+
+    Of each its lightest cell is given. The row beside a bar is mostly partly bar.
+    """
+    is_dark = lightest <= BLACK_LEVELS
+    before = np.minimum.accumulate(is_dark, axis=1).sum(axis=1)
+    after = np.minimum.accumulate(is_dark[:, ::-1], axis=1).sum(axis=1)
+    is_barred = (before > 0) & (after > 0) & (np.maximum(before, after) <= MOST_BAR)
+    before, after = (np.where(is_barred, bar + 1, 0)[:, None] for bar in (before, after))
+    at = np.arange(SIDE)
+    return ((at >= before) & (at < SIDE - after)).astype(np.float32)
+
+
+def gists(sketches: NDArray[np.uint8]) -> Float:
+    """Return what is light and dark in each picture (T, G) and lies alike in its likenesses.
+
+    Coarse, without bars, the same when mirrored, and of unit length unless there is hardly anything
+    to see. Two instants may be of one moment where gists change alike.
+    """
+    values = sketches.astype(np.float32)
+    shown = _shown(values.max(axis=2)) > 0, _shown(values.max(axis=1)) > 0
+    sides = [(side.argmax(axis=1), SIDE - side[:, ::-1].argmax(axis=1)) for side in shown]
+    bounds = np.stack([*sides[0], *sides[1]], axis=1)
+    coarse = np.empty((len(values), GIST_CELLS, GIST_CELLS), np.float32)
+    for top, bottom, left, right in np.unique(bounds, axis=0).tolist():
+        chosen = (bounds == (top, bottom, left, right)).all(axis=1)
+        coarse[chosen] = _means(top, bottom) @ values[chosen] @ _means(left, right).T
+    both = _flat((coarse + coarse[:, :, ::-1])[:, :, : (GIST_CELLS + 1) // 2])
+    both -= both.mean(axis=1, keepdims=True)
+    spread = np.maximum(both.std(axis=1, keepdims=True), GIST_LEVELS)
+    found: Float = both / (spread * np.float32(both.shape[1] ** 0.5))
+    return found
+
+
+def _means(begin: int, end: int) -> Float:
+    """Return a matrix (GIST_CELLS, SIDE) that means cells from `begin` to `end`."""
+    edges = begin + (end - begin) * np.arange(GIST_CELLS + 1) / GIST_CELLS
+    cell = np.arange(SIDE)
+    shared = np.minimum(edges[1:, None], cell + 1) - np.maximum(edges[:-1, None], cell)
+    return np.asarray(np.maximum(shared, 0) * GIST_CELLS / (end - begin), np.float32)
 
 
 def register(first: Float, second: Float) -> Registration:
@@ -115,14 +174,41 @@ def agreement(first: Float, second: Float, geometry: Geometry) -> float:
 def alike(first: Float, second: Float, geometry: Geometry) -> Float:
     """Return the correlation (T,) of each two pictures, the second lying in the first so."""
     (rows, down), (columns, across) = _of(geometry)
-    laid = rows[0] @ first @ columns[0].T
-    seen = np.outer(down[0], across[0]).ravel() > 0
-    one, other = (values.reshape(len(values), -1)[:, seen] for values in (laid, second))
-    one = one - one.mean(axis=1, keepdims=True)
-    other = other - other.mean(axis=1, keepdims=True)
-    power = np.sqrt((one * one).mean(axis=1) * (other * other).mean(axis=1))
-    found: Float = (one * other).mean(axis=1) / np.maximum(power, STILL_LEVELS)
+    seen = np.outer(down[0], across[0]).ravel()
+    one, other = _flat(rows[0] @ first @ columns[0].T), _flat(second)  # the first is 0 elsewhere
+    count = max(float(seen.sum()), 1.0)
+    sums = one.sum(axis=1), other @ seen
+    both = np.einsum("tc,tc->t", one, other) - sums[0] * sums[1] / count
+    power = np.einsum("tc,tc->t", one, one) - sums[0] * sums[0] / count
+    rest = (other * other) @ seen - sums[1] * sums[1] / count
+    spread = np.sqrt(np.maximum(power, 0) * np.maximum(rest, 0))
+    found: Float = both / np.maximum(spread, STILL_LEVELS * count)
     return found
+
+
+def colour_agreement(
+    first: Float, second: NDArray[np.uint8], geometry: Geometry
+) -> tuple[float, float]:
+    """Return how well the colours of two spans agree, the second lying in the first so.
+
+    Args:
+        first: (T, 2, COLOUR_SIDE, COLOUR_SIDE), blue and red, 128 where grey.
+        second: The same at the same instants.
+        geometry: Of the second in the first.
+
+    Returns:
+        The correlation of both, less the mean colour of each, and the root mean square by which
+        their mean colours differ at an instant, of 255.
+    """
+    (rows, down), (columns, across) = _of(geometry, COLOUR_SIDE)
+    laid = rows[0] @ first @ columns[0].T
+    seen = np.outer(down[0], across[0]) > 0
+    one, other = laid[:, :, seen], second[:, :, seen].astype(np.float32)  # (T, 2, cells)
+    apart = one.mean(axis=2) - other.mean(axis=2)
+    one, other = (colours - colours.mean(axis=(0, 2), keepdims=True) for colours in (one, other))
+    power = np.sqrt((one * one).mean() * (other * other).mean())
+    score = float((one * other).mean() / max(float(power), STILL_LEVELS))
+    return score, float(np.sqrt((apart * apart).sum(axis=1).mean()))
 
 
 def num_moving(span: Float) -> int:
@@ -193,21 +279,26 @@ def _coarsely_laid() -> tuple[Laid, Laid]:
     return _laid(_sides(), SIDE // 2), _laid(_sides(mirrored=(False, True)), SIDE // 2)
 
 
-def _of(geometry: Geometry) -> tuple[Laid, Laid]:
-    down = [(geometry.top, geometry.bottom, False)]
-    return _laid(down), _laid([(geometry.left, geometry.right, geometry.mirrored)])
+def _of(geometry: Geometry, cells: int = SIDE) -> tuple[Laid, Laid]:
+    across = [(geometry.left, geometry.right, geometry.mirrored)]
+    return _laid([(geometry.top, geometry.bottom, False)], cells), _laid(across, cells)
 
 
 def _laid(sides: Iterable[Side], cells: int = SIDE) -> Laid:
-    places = np.array([_places(*side, cells) for side in sides])
+    matrices, inside = zip(*(_laid_side(*side, cells) for side in sides), strict=True)
+    return np.stack(matrices), np.stack(inside)
+
+
+@lru_cache(maxsize=8192)
+def _laid_side(begin: float, end: float, mirrored: bool, cells: int) -> Laid:
+    places = _places(begin, end, mirrored, cells)
     at = np.clip(places, 0, cells - 1)
     before = np.minimum(at.astype(int), cells - 2)
-    share = at - before
+    share = (at - before)[:, None]
     inside = (places > -0.75) & (places < cells - 0.25)
     each = np.arange(cells)
-    matrix = (each == before[..., None]) * (1 - share)[..., None]
-    matrix = matrix + (each == before[..., None] + 1) * share[..., None]
-    return (matrix * inside[..., None]).astype(np.float32), inside.astype(np.float32)
+    matrix = (each == before[:, None]) * (1 - share) + (each == before[:, None] + 1) * share
+    return (matrix * inside[:, None]).astype(np.float32), inside.astype(np.float32)
 
 
 def _places(begin: float, end: float, mirrored: bool, cells: int) -> NDArray[np.float64]:
@@ -225,20 +316,27 @@ def _score(one: Float, other: Float, geometry: Geometry) -> float:
 def _scores(one: Float, other: Float, down: Laid, across: Laid) -> Float:
     """Return the correlation (K, M) for each way to lay both sides.
 
-    Of all cells that lie in both; less, at every instant, the mean over these.
+    Of all cells that lie in both; less, at every instant, the mean over these. The pictures so laid
+    are never made: sums of their products are products of sums over rows and over columns.
     """
-    rows = np.einsum("kij,tjl->ktil", down[0], one, optimize=True)  # (K, T, SIDE, SIDE)
-    laid = np.einsum("ktil,mjl->kmtij", rows, across[0], optimize=True)
-    masks = (down[1][:, None, :, None] * across[1][None, :, None, :]).reshape(
-        len(rows), len(across[0]), -1
-    )  # (K, M, cells)
-    count = np.maximum(masks.sum(axis=2), 1)
-    first = laid.reshape(*laid.shape[:3], -1)  # (K, M, T, cells)
-    second = other.reshape(len(other), -1)  # (T, cells)
-    sums = first.sum(axis=3), masks @ second.T  # (K, M, T)
-    both = np.einsum("kmtc,tc->km", first, second, optimize=True)
-    both -= (sums[0] * sums[1]).sum(axis=2) / count
-    power = np.einsum("kmtc,kmtc->km", first, first) - (sums[0] ** 2).sum(axis=2) / count
-    rest = masks @ (second * second).sum(axis=0) - (sums[1] ** 2).sum(axis=2) / count
+    cells = one.shape[1]
+    rows = down[0][:, None] @ one  # (K, T, cells, cells)
+    flat = rows.reshape(len(rows), -1, cells)
+    turned = flat.transpose(0, 2, 1)
+    products = turned @ other.reshape(-1, cells)  # (K, columns of the first, of the second)
+    both = _flat(products.transpose(0, 2, 1)) @ _flat(across[0]).T
+    power = _flat(turned @ flat) @ _flat(across[0].transpose(0, 2, 1) @ across[0]).T
+    rest = down[1] @ (other * other).sum(axis=0) @ across[1].T
+    first = rows.sum(axis=2).transpose(1, 0, 2) @ across[0].sum(axis=1).T  # (T, K, M)
+    second = down[1] @ other @ across[1].T
+    number = np.outer(down[1].sum(axis=1), across[1].sum(axis=1))
+    count = np.maximum(number, 1)
+    both -= (first * second).sum(axis=0) / count
+    power -= (first * first).sum(axis=0) / count
+    rest -= (second * second).sum(axis=0) / count
     scores: Float = both / np.sqrt(np.maximum(power, 1e-6) * np.maximum(rest, 1e-6))
-    return np.where(count >= LEAST_SHARE * masks.shape[2], scores, np.float32(-1))
+    return np.where(number >= LEAST_SHARE * cells * cells, scores, np.float32(-1))
+
+
+def _flat(values: NDArray[Any]) -> NDArray[Any]:
+    return values.reshape(len(values), -1)

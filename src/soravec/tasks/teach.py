@@ -209,13 +209,13 @@ def _examples(
     """Return the rows of marked segments, and which show it; what was said last counts."""
     said: dict[int, bool] = {}
     for mark in sorted(marks, key=lambda mark: mark.marked):
-        for row in _rows_of(contents, MarkedSpan(*mark[:3])):
+        for row in rows_of(contents, MarkedSpan(*mark[:3])):
             said[row] = mark.is_so
     rows = sorted(said)
     return np.array(rows, np.int64), np.array([said[row] for row in rows], bool)
 
 
-def _rows_of(contents: Contents, span: MarkedSpan) -> list[int]:
+def rows_of(contents: Contents, span: MarkedSpan) -> list[int]:
     """Return the segments that a span stands for: else the one that shares most with it."""
     mine = contents.segments_of(span.video_key)
     bounds = contents.bounds[mine]

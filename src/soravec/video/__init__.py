@@ -19,6 +19,7 @@ from soravec.video.inputs import AllowUrls, VideoSource, archive_of, find_input,
 from soravec.video.jpeg import encode_jpeg
 from soravec.video.limits import LIMITS, Limits, limits_from
 from soravec.video.picture import picture_info, read_image
+from soravec.video.png import encode_png
 from soravec.video.probe import probe
 from soravec.video.reader import VideoReader
 from soravec.video.sampling import AtRate, AtSeconds, EveryFrame, Keyframes, Uniform
@@ -50,6 +51,7 @@ __all__ = [
     "cut",
     "decoder_version",
     "encode_jpeg",
+    "encode_png",
     "find_input",
     "find_place",
     "frame_files",
