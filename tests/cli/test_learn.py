@@ -146,9 +146,7 @@ def watched(tmp_path_factory):
     (folder / "spans.csv").write_text("\n".join(rows) + "\n")
     fast = ("--set", "loop.epochs=25", "--set", "events.stretch_seconds=9")
     fast += ("--set", "events.batch_stretches=1", "--cache", "features")
-    run = soravec(
-        "train", "spans.csv", "--events", "-o", "run", *fast, "--json", cwd=folder
-    )
+    run = soravec("train", "spans.csv", "--events", "-o", "run", *fast, "--json", cwd=folder)
     return folder, json_lines(run)[0]
 
 

@@ -90,6 +90,7 @@ def test_no_command_opens_a_socket(without_network, tmp_path):
         ["describe", "--library", library, "--page", whole],
         ["teach", "sand", "--yes", f"{video}@0-2", "--library", library, "--page", following],
         ["classify", video, "--library", library],
+        ["events", "--library", library, "--page", tmp_path / "events.html"],
         ["explain", video, tmp_path / "videos" / "b.webm", "--library", library, "--page", why],
         ["explain", video, "--library", library, "--video", tmp_path / "why.mp4"],
         ["library", "info", "--library", library],

@@ -14,6 +14,7 @@ from soravec.tasks.events import (
     frame_scores,
     ranked_spans,
     smoothed,
+    snapped,
     spans_of,
 )
 from soravec.tasks.events_page import events_page
@@ -22,7 +23,9 @@ from soravec.types import Event
 from soravec.video import Span
 from tests.library.conftest import write_scenes
 
-PLAIN = EventOptions(threshold=0.5, smooth_seconds=0, gap_seconds=0, least_seconds=0)
+PLAIN = EventOptions(
+    threshold=0.5, smooth_seconds=0, gap_seconds=0, least_seconds=0, snap_seconds=0
+)
 
 
 def found(scores, **changes):
@@ -44,6 +47,18 @@ def test_near_events_are_one_and_short_ones_none():
     assert found(scores, gap_seconds=1.5) == [(0, 3), (6, 7)]
     assert found(scores, gap_seconds=1.5, least_seconds=2) == [(0, 3)]
     assert found(scores, gap_seconds=10) == [(0, 7)]
+
+
+def test_ends_move_to_a_cut_that_is_near():
+    scores, bounds = np.array([0, 0, 1, 1, 1, 0, 0], np.float32), np.arange(8.0)
+    options = replace(PLAIN, snap_seconds=1)
+    cuts = np.array([0, 1, 6])
+    assert [span for span, _ in spans_of(scores, bounds, options, cuts)] == [(1, 6)]
+    far = replace(PLAIN, snap_seconds=0.5)
+    assert [span for span, _ in spans_of(scores, bounds, far, cuts)] == [(2, 5)]
+    # Both ends at one cut would leave nothing.
+    assert snapped(3, 4, bounds, np.array([0, 3]), 1.0) == (3, 4)
+    assert snapped(4, 6, bounds, np.array([0]), 2.0) == (4, 7)
 
 
 def test_the_score_is_the_mean_within():
@@ -115,8 +130,8 @@ def test_a_taught_label_is_found_where_it_was_not_taught(library):
     for name, start, end in (("a", 5, 10), ("b", 0, 5)):
         (event,) = seen[str(videos / f"{name}.mp4")]
         assert event.label == "the place"
-        assert abs(event.start_seconds - start) <= 1
-        assert abs(event.end_seconds - end) <= 1
+        assert abs(event.start_seconds - start) <= 2  # a window
+        assert abs(event.end_seconds - end) <= 2
     decoded = events_of_files([videos / "b.mp4", videos / "no.mp4"], encoder, head, options)
     good, bad = decoded
     assert good.events == seen[str(videos / "b.mp4")]
