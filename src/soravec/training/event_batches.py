@@ -16,7 +16,7 @@ from soravec.training.batches import Batch, collate, varied_frames
 from soravec.training.config import TimeAugmentation
 from soravec.types import FrameFeatures
 
-WINDOWS = 4
+WINDOWS = 2
 """Of a series of frames, so many times what would cover it, are taken in a round."""
 
 
