@@ -96,7 +96,7 @@ def describe(joined, alone, spans, arguments):
 def best_window(name, encoder, learned, validation, config):
     """Return the length of windows that does best on the validation videos, its fit, and why."""
     if "window" not in name:
-        return 0.0, fitted(encoder, learned, config, WINDOWS[0], 0), "state runs on"
+        return WINDOWS[0], fitted(encoder, learned, config, WINDOWS[0], 0), "state runs on"
     videos, truth = validation
     fits = {window: fitted(encoder, learned, config, window, 0) for window in WINDOWS}
     tried = {

@@ -63,6 +63,12 @@ def test_a_span_is_true_from_its_start_to_before_its_end(spans):
     assert truth_at(np.arange(3.0), [whole], ("place",)).all()
 
 
+def test_who_was_learned_from_can_be_read(trained, spans):
+    out = trained.model.parent
+    assert len(read_manifest(next(out.glob("split.*")), task="multi_label").clips) == 6
+    assert (out / "skipped.csv").read_text().count("\n") == 1
+
+
 def test_an_rnn_learns_at_every_frame_and_finds_the_place_in_a_new_video(trained, spans):
     encoder = soravec.load(trained.model)
     head = encoder.head()

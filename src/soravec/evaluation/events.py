@@ -97,7 +97,7 @@ def evaluate_events(
     videos = [(clip, views[0]) for clip, views in pairs if clip.path in paths]
     if not videos:
         raise ManifestError(manifest.path, [f"no video of the split '{split}' can be read"])
-    say(f"looking for events in {len(videos)} videos")
+    say(f"videos to look at: {len(videos)}")
     edges = [frame_bounds(read) for _, read in videos]
     whole = [(float(one[0]), float(one[-1])) for one in edges]
     truth = _true_spans(spans, [clip.path for clip, _ in videos], whole, head.classes)
@@ -242,7 +242,7 @@ def _as_json(figures: EventFigures) -> dict[str, Any]:
 def _lines(figures: EventFigures, facts: dict[str, Any]) -> list[str]:
     ious = "".join(f"  at tIoU {least:<15}" for least in LEAST_IOUS)
     lines = [
-        f"{facts['videos']} videos, {sum(facts['events'].values())} events",
+        f"videos: {facts['videos']}; events: {sum(facts['events'].values())}",
         f"{'average precision':<26}{ious}",
     ]
     rows = [*figures.classes.items(), ("mean (temporal mAP)", figures.mean)]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from soravec.data.clips import Clip, Manifest, Split
 from soravec.data.features import FeatureCache, FeatureSet, skipped_rows
+from soravec.data.manifest import write_manifest
 from soravec.data.splits import split_clips
 from soravec.errors import TrainingError
 from soravec.models.export import load_encoder
@@ -33,6 +34,7 @@ from soravec.training.prepare import (
     Places,
     Prepared,
     base_encoder,
+    split_file,
     write_rows,
 )
 from soravec.training.save import save_trained
@@ -83,7 +85,11 @@ def train_events(
     if config.cnn.train_stages or not config.temporal.train:
         raise TrainingError("events are learned by a temporal model on cached features alone")
     out.mkdir(parents=True, exist_ok=True)
+    known = len(manifest.warnings)
     manifest = split_clips(manifest, config.data.fractions, seed=config.loop.seed)
+    for warning in manifest.warnings[known:]:
+        say(warning)
+    write_manifest(manifest, out / split_file(manifest))
     encoder = base_encoder(config, out)
     read = read_videos(manifest, encoder, places, config, on_videos)
     write_rows(out / SKIPPED_FILE, skipped_rows(read.skipped), SKIPPED_COLUMNS)

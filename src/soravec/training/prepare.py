@@ -275,7 +275,7 @@ def write_base(
     save_model(model, folder, card=card)
 
 
-def _split_file(manifest: Manifest) -> str:
+def split_file(manifest: Manifest) -> str:
     """Return a name whose format can hold the labels: none at all, or with `;` or `|` in them."""
     several = manifest.task == "multi_label"
     hard = any(not clip.labels or set("".join(clip.labels)) & set(";|") for clip in manifest.clips)
@@ -303,7 +303,7 @@ def _split(
     manifest = split_clips(manifest, options.fractions, seed=config.loop.seed)
     for warning in manifest.warnings[known:]:
         say(warning)
-    written = write_manifest(manifest, out / _split_file(manifest))
+    written = write_manifest(manifest, out / split_file(manifest))
     for suffix in {".csv", ".jsonl"} - {written.suffix}:
         written.with_suffix(suffix).unlink(missing_ok=True)  # of an earlier run
     splits = {clip.row: clip.split for clip in manifest.clips}
