@@ -12,7 +12,7 @@ from soravec.data.manifest import read_manifest
 from soravec.errors import TrainingError
 from soravec.runtime.frames import running_inputs
 from soravec.training.config import (
-    EventOptions,
+    EventTraining,
     LoopOptions,
     TimeAugmentation,
     TrainConfig,
@@ -26,7 +26,7 @@ from tests.library.conftest import write_scenes
 
 CONFIG = TrainConfig(
     loop=LoopOptions(epochs=25, batch_size=16, patience=0, accelerator="cpu"),
-    events=EventOptions(stretch_seconds=8, batch_stretches=2),
+    events=EventTraining(stretch_seconds=8, batch_stretches=2),
 )
 
 

@@ -151,7 +151,7 @@ class ObjectiveOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class EventOptions:
+class EventTraining:
     """Learning where in time things happen (`soravec train --events`)."""
 
     stretch_seconds: float = 15.0
@@ -244,7 +244,7 @@ class TrainConfig:
     temporal: TemporalOptions = field(default_factory=TemporalOptions)
     cnn: CnnOptions = field(default_factory=CnnOptions)
     objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
-    events: EventOptions = field(default_factory=EventOptions)
+    events: EventTraining = field(default_factory=EventTraining)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     loop: LoopOptions = field(default_factory=LoopOptions)
 
