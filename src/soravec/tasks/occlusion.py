@@ -34,10 +34,11 @@ NUM_RANDOM = 20
 
 @dataclass(frozen=True, slots=True)
 class Faithfulness:
-    """Whether what an explanation puts first is what the score depends on, in [0, 1] each.
+    """Whether what an explanation puts first is what the score depends on.
 
     Areas under the curves of the score while what mattered most is taken away first (deletion:
-    lower is better) or added first (insertion: higher is better), beside the mean of random orders.
+    lower is better) or added first (insertion: higher is better), beside the mean of random orders;
+    in [0, 1] where the score is a probability.
     """
 
     deletion: float
