@@ -26,7 +26,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from soravec.data.clips import units_of
 from soravec.data.duplicates import drop_duplicates, near_duplicates, same_group
-from soravec.data.features import FeatureCache, without_sketches
+from soravec.data.features import FeatureCache
 from soravec.data.manifest import read_manifest
 from soravec.evaluation.intervals import mean_figure, resample
 from soravec.evaluation.probes import ProbeData, fit_probe
@@ -34,6 +34,7 @@ from soravec.library.features import FeatureFiles
 from soravec.library.identity import video_identity
 from soravec.models.temporal import TemporalModel, pooled_dim
 from soravec.runtime.config import TemporalConfig
+from soravec.runtime.sketches import without_sketches
 from soravec.training.batches import CachedSource, Segment, segments_of
 from soravec.training.config import (
     DataOptions,

@@ -156,7 +156,7 @@ def test_a_span_is_found_in_the_library_or_read(library, encoder):
     with pytest.raises(soravec.errors.SoravecError, match="gone"):
         read_span(Span("gone.mp4"), encoder, library=library)
     with pytest.raises(QueryError, match="no span"):
-        read_span(Span(place(library, "city-too.mp4"), 8.0), encoder)
+        read_span(Span(place(library, "videos/city.mp4"), 8.0), encoder, library=library)
 
 
 def test_a_piece_without_a_frame_joins_its_neighbour(encoder):
@@ -284,6 +284,10 @@ def test_an_overlay_shows_the_span_its_heat_and_where_it_is(library, tmp_path):
         write_overlay(found, out)
     with pytest.raises(QueryError, match="suffix"):
         write_overlay(found, tmp_path / "heat.gif")
+    before = path.read_bytes()
+    with pytest.raises(QueryError, match="video to read"):
+        write_overlay(found, path, overwrite=True)
+    assert path.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == [out]
 
 
@@ -315,8 +319,22 @@ def test_the_commands(library, tmp_path):
     assert video.stat().st_size > 1000
     done = run(app, ["explain", trip, *where, "--head", "tags", "--class", "no such thing"])
     assert isinstance(done.exception, QueryError)
+    for option in ("--page", "--picture", "--video"):
+        done = run(app, ["explain", trip, *where, option, trip, "--force"])
+        assert "one of the videos" in str(done.exception)
     assert run(app, ["explain", trip, city, *where, "--class", "city"]).exit_code == 2
     assert run(app, ["explain", trip, *where, "--motion-weight", "0.5"]).exit_code == 2
+
+
+def test_without_a_library_files_are_read_by_the_usual_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_scenes(tmp_path / "a.mp4", [(CITY, 1.0)])
+    done = CliRunner().invoke(app, ["explain", "a.mp4", "--json"])
+    assert done.exit_code == 0, done.output
+    assert len(json.loads(done.stdout)["frames"]) == 2
+    assert not (tmp_path / "soravec.library").exists()
+    done = CliRunner().invoke(app, ["explain", "0" * 32 + ":0"])
+    assert "--library" in str(done.exception)
 
 
 def test_regions_say_which_extra_is_missing(library, monkeypatch):

@@ -73,6 +73,13 @@ def test_what_most_of_a_video_is_does_not_count():
     assert quality_of([*images, *sampled(CITY, 20)]).values[:16].max() < 0.1
 
 
+@pytest.mark.parametrize("number", range(1, 7))
+def test_the_shortest_videos_have_a_quality(number):
+    found = quality_of(sampled(CITY, 24)[:number])
+    assert found.flaws.shape == (number, len(FLAWS))
+    assert np.isfinite(found.values).all()
+
+
 def test_a_cut_is_no_shake_and_frames_far_apart_tell_nothing():
     images = [image for seed in range(6) for image in sampled(FOREST, 2, seed)]
     shots = np.repeat(np.arange(6), 2)

@@ -14,6 +14,7 @@ import soravec
 from soravec.cli import app
 from soravec.cli.summarize import length_of
 from soravec.errors import QueryError, SoravecError, UnreadableVideo
+from soravec.tasks.pieces import find_pieces
 from soravec.tasks.stored import read_features
 from soravec.tasks.summary import summarize
 from soravec.tasks.summary_files import (
@@ -45,14 +46,19 @@ def library(tmp_path_factory):
         yield library
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def video(library):
     return library.path.parent / "joined.mp4"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def read(library, video):
     return read_features(video, library)
+
+
+@pytest.fixture(scope="module")
+def found(read):
+    return summarize(read.features, read.encoder, seconds=6.0)
 
 
 def shown(found, span):
@@ -63,9 +69,8 @@ def shown(found, span):
     )
 
 
-def test_every_scene_is_shown_once_and_nothing_dull(read):
+def test_every_scene_is_shown_once_and_nothing_dull(read, found):
     assert read.is_stored
-    found = summarize(read.features, read.encoder, seconds=6.0)
     assert found.seconds == pytest.approx(6.0, abs=1e-6)
     assert min(shown(found, CITY), shown(found, FOREST)) >= 1.5
     assert sorted([shown(found, DESERT), shown(found, AGAIN)]) == [0.0, pytest.approx(2.0, abs=0.1)]
@@ -107,28 +112,41 @@ def test_a_length_that_is_none_is_refused(read, seconds):
 @pytest.mark.parametrize(
     ("images", "least", "most"),
     [
-        ([BLACK] * 150, 0.1, 6.01),
+        ([BLACK] * 50, 0.1, 2.01),
         (drawn(4, 0.04, 1), 0.03, 0.05),
         (drawn(4, 0.4, 1), 0.3, 0.41),
-        (drawn(2, 10.0, 1), 9.9, 10.01),
-        ([slide()] * 150, 0.1, 6.01),
+        (drawn(2, 9.0, 1), 8.9, 9.01),
+        ([slide()] * 50, 0.1, 2.01),
     ],
     ids=["black", "one frame", "short", "one shot", "still"],
 )
-def test_any_video_has_a_summary(tmp_path, images, least, most):
-    read = read_features(write_images(tmp_path / "a.mp4", images))
-    assert not read.is_stored
-    found = summarize(read.features, read.encoder, seconds=600.0)
+def test_any_video_has_a_summary(read, tmp_path, images, least, most):
+    features = read.encoder.read(write_images(tmp_path / "a.mp4", images))
+    found = summarize(features, read.encoder, seconds=600.0)
     assert least <= found.seconds <= most
-    assert summarize(read.features, read.encoder).spans
+    assert summarize(features, read.encoder).spans
 
 
-def test_a_night_is_no_reason_to_show_nothing(tmp_path):
+def test_a_night_is_no_reason_to_show_nothing(read, tmp_path):
     dark = [(image * 0.12).astype(np.uint8) for image in [*drawn(0, 4.0, 1), *drawn(4, 4.0, 2)]]
-    read = read_features(write_images(tmp_path / "night.mp4", dark, crf=16))
-    found = summarize(read.features, read.encoder, seconds=3.0)
+    night = read.encoder.read(write_images(tmp_path / "night.mp4", dark, crf=16))
+    found = summarize(night, read.encoder, seconds=3.0)
     assert min(shown(found, (0, 4)), shown(found, (4, 8))) >= 1.4
     assert "most of the video is dark" in found.notes[0]
+
+
+def test_short_shots_are_shown_where_there_is_little_else():
+    """Shots of four frames, five per second, and one of eight."""
+
+    def shown_of(num_short):
+        shots = np.append(np.repeat(np.arange(num_short), 4), [num_short] * 8)
+        edges = np.arange(len(shots) + 1) / 5
+        cuts, quality = np.zeros(len(shots) - 1, bool), np.ones(len(shots), np.float32)
+        spans = np.stack([edges[:-1], edges[1:]], axis=1)
+        return find_pieces(spans, shots, cuts, quality, ())
+
+    assert [piece.seconds for piece in shown_of(1)] == pytest.approx([1.6])
+    assert [piece.seconds for piece in shown_of(9)] == pytest.approx([0.8] * 9 + [1.6])
 
 
 def test_features_without_sketches_are_summarised_and_said_to_be_old(read):
@@ -148,9 +166,8 @@ def test_cuts_that_were_missed_are_seen(read):
     assert min(shown(found, DESERT), shown(found, AGAIN)) == 0
 
 
-def test_a_file_that_changed_since_is_read_anew(library, video, tmp_path):
-    copy = tmp_path / "copy.mp4"
-    copy.write_bytes(video.read_bytes())
+def test_a_file_that_changed_since_is_read_anew(library, tmp_path):
+    copy = write_scenes(tmp_path / "copy.mp4", [(0, 1.0)])
     with soravec.Library(tmp_path / "other.library") as other:
         other.add(copy, progress=False)
         assert read_features(copy, other).is_stored
@@ -162,8 +179,7 @@ def test_a_file_that_changed_since_is_read_anew(library, video, tmp_path):
         read_features(tmp_path / "gone.mp4", library)
 
 
-def test_the_sheet_shows_the_middles_row_by_row(read, video, tmp_path):
-    found = summarize(read.features, read.encoder, seconds=6.0)
+def test_the_sheet_shows_the_middles_row_by_row(found, video, tmp_path):
     (tmp_path / "sheet.png").write_bytes(contact_sheet(found))
     sheet = read_image(tmp_path / "sheet.png", size=(8 + 2 * 157, 8 + 2 * 188)).images[0]
     facts = probe(tmp_path / "sheet.png")
@@ -180,8 +196,7 @@ def test_the_sheet_shows_the_middles_row_by_row(read, video, tmp_path):
     assert lit[0] == pytest.approx(found.spans[0].start_seconds, abs=0.2)
 
 
-def test_chapters_are_read_by_ffmpeg_as_they_are_meant(read, tmp_path):
-    found = summarize(read.features, read.encoder, seconds=6.0)
+def test_chapters_are_read_by_ffmpeg_as_they_are_meant(found, tmp_path):
     (tmp_path / "chapters.vtt").write_text(chapters(found))
     with av.open(str(tmp_path / "chapters.vtt")) as file:
         assert file.format.name == "webvtt"
@@ -192,8 +207,7 @@ def test_chapters_are_read_by_ffmpeg_as_they_are_meant(read, tmp_path):
     assert b"stands for" in bytes(packets[0])
 
 
-def test_the_video_holds_the_frames_of_the_spans(read, video, tmp_path):
-    found = summarize(read.features, read.encoder, seconds=6.0)
+def test_the_video_holds_the_frames_of_the_spans(found, video, tmp_path):
     result = write_summary_video(found, tmp_path / "short.mp4")
     assert result.duration_seconds == pytest.approx(6.0, abs=0.1)
     images = images_of(tmp_path / "short.mp4")
@@ -206,8 +220,7 @@ def test_the_video_holds_the_frames_of_the_spans(read, video, tmp_path):
         write_summary_video(found, video)
 
 
-def test_the_page_shows_every_span_and_what_cannot_be_shown_says_so(read, tmp_path):
-    found = summarize(read.features, read.encoder, seconds=6.0)
+def test_the_page_shows_every_span_and_what_cannot_be_shown_says_so(found, tmp_path):
     page = summary_page(found)
     assert page.count("<img") == 6 * len(found.spans)
     assert "stands for" in page
@@ -241,6 +254,25 @@ def test_the_command(library, video, tmp_path):
     assert isinstance(run(app, ["summarize", "gone.mp4", *place]).exception, SoravecError)
     missing = run(app, ["summarize", str(video), "--library", str(tmp_path / "no.library")])
     assert isinstance(missing.exception, SoravecError)
+
+
+@pytest.mark.parametrize("option", ["--sheet", "--page", "--chapters", "--video"])
+def test_the_video_itself_is_never_written_over(tmp_path, option):
+    video = write_scenes(tmp_path / "a.mp4", [(0, 0.2)])
+    before = video.read_bytes()
+    done = CliRunner().invoke(app, ["summarize", str(video), option, str(video), "--force"])
+    assert isinstance(done.exception, QueryError)
+    assert "one of the videos" in str(done.exception)
+    assert video.read_bytes() == before
+    assert done.stdout == ""
+
+
+def test_a_video_that_is_there_is_not_replaced_and_nothing_is_read_for_it(tmp_path):
+    (tmp_path / "short.mp4").write_bytes(b"mine")
+    out = ["--video", str(tmp_path / "short.mp4")]
+    done = CliRunner().invoke(app, ["summarize", str(tmp_path / "gone.mp4"), *out])
+    assert "--force" in str(done.exception)
+    assert (tmp_path / "short.mp4").read_bytes() == b"mine"
 
 
 def test_without_a_library_a_file_is_read(tmp_path, monkeypatch):

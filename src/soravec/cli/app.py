@@ -3,13 +3,16 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 import typer.core
+
+if TYPE_CHECKING:
+    from soravec.library.library import Library
 
 ORDER = (
     *("demo", "doctor", "probe"),
@@ -125,6 +128,32 @@ def fail(message: str, *, code: int = 1) -> NoReturn:
     """Say why, and exit."""
     say(f"soravec: {message}")
     sys.exit(code)
+
+
+@contextmanager
+def library_if_any(path: Path) -> "Iterator[Library | None]":
+    """Open a library; give none where it is the default one, and is not there."""
+    from soravec.library.library import Library
+
+    if path == DEFAULT_LIBRARY and not (path / "catalogue.db").exists():
+        yield None
+        return
+    with Library(path, create=False) as library:
+        yield library
+
+
+def check_outputs(videos: Sequence[str], outs: Sequence[Path | None]) -> None:
+    """Refuse, before anything is read, to write over one of the videos.
+
+    Raises:
+        QueryError: A file to write is one of them.
+    """
+    from soravec.errors import QueryError
+
+    for out in outs:
+        for video in videos:
+            if out is not None and out.exists() and Path(video).exists() and out.samefile(video):
+                raise QueryError(f"{out}: it is one of the videos to read. Give another name.")
 
 
 @contextmanager

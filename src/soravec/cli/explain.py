@@ -14,9 +14,11 @@ from soravec.cli.app import (
     LimitOption,
     TrustedOption,
     app,
+    check_outputs,
     clock,
     extra_train,
     fail,
+    library_if_any,
     print_json,
     say,
     write_bytes,
@@ -86,15 +88,20 @@ def explain(
     from soravec.tasks.explain_page import label_page, label_picture, match_page, match_picture
     from soravec.tasks.spans import read_span
     from soravec.video import encode_jpeg, limits_from
+    from soravec.video.editing.output import check_new
 
     limits = limits_from(limit)
     _check(other, head, label, motion_weight, regions=regions, video=video)
+    spans = [named_span(name) for name in (span, other) if name is not None]
+    files = [str(one.path) for one in spans if not isinstance(one, str)]
+    check_outputs(files, [page, picture, video])
+    if video is not None:
+        check_new(video, overwrite=force)
     with _opened(model, library) as (encoder, store):
         read = partial(read_span, encoder=encoder, library=store, limits=limits, trusted=trusted)
-        features = read(named_span(span))
-        if other is not None:
-            second = read(named_span(other))
-            match = explain_match(features, second, encoder, motion_weight=motion_weight)
+        features = read(spans[0])
+        if len(spans) > 1:
+            match = explain_match(features, read(spans[1]), encoder, motion_weight=motion_weight)
             print_match(match, as_json=as_json)
             if page is not None:
                 write_text(page, match_page(match, limits=limits))
@@ -207,15 +214,15 @@ def _check(
 
 @contextmanager
 def _opened(model: str | None, library: Path) -> "Iterator[tuple[Encoder, Library | None]]":
-    """Give the model, and the library where none was named."""
-    from soravec.library.library import Library
+    """Give the model that was named, else a library and its model, else `sora-mini`."""
+    from soravec.library.library import DEFAULT_MODEL
     from soravec.runtime.encoder import load
 
     if model is not None:
         yield load(model), None
         return
-    with Library(library, create=False) as store:
-        yield store.encoder(), store
+    with library_if_any(library) as store:
+        yield load(DEFAULT_MODEL) if store is None else store.encoder(), store
 
 
 def _chosen_head(encoder: "Encoder", store: "Library | None", name: str | None) -> "Head":

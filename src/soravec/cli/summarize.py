@@ -1,7 +1,6 @@
 """`summarize`: what of a video is worth watching."""
 
 import re
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +14,9 @@ from soravec.cli.app import (
     LimitOption,
     TrustedOption,
     app,
+    check_outputs,
     clock,
+    library_if_any,
     print_json,
     say,
     write_bytes,
@@ -24,7 +25,6 @@ from soravec.cli.app import (
 from soravec.cli.edit import ForceOption, seconds_of
 
 if TYPE_CHECKING:
-    from soravec.library.library import Library
     from soravec.tasks.summary import Summary
     from soravec.video import Limits
 
@@ -56,15 +56,18 @@ def summarize(  # noqa: PLR0913  # one for each file that it may write
     trusted: TrustedOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Choose the spans of a video that show most of it in little time, none of them twice."""
+    """Choose the spans of a video that show most of it in little time, and leave out repeats."""
     from soravec.tasks.stored import read_features
     from soravec.tasks.summary import summarize as choose_spans
     from soravec.video import limits_from
+    from soravec.video.editing.output import check_new
 
     seconds, share = length_of(length)
     limits = limits_from(limit)
-    with ExitStack() as stack:
-        store = _opened(library, stack)
+    check_outputs([video], [sheet, page, chapters, out])
+    if out is not None:
+        check_new(out, overwrite=force)
+    with library_if_any(library) as store:
         read = read_features(video, store, limits=limits, trusted=trusted)
         found = choose_spans(
             read.features, read.encoder, seconds=seconds, share=share, least_seconds=shortest
@@ -106,15 +109,6 @@ def print_summary(found: "Summary", *, as_json: bool) -> None:
     say(f"{len(found.spans)} spans, {found.seconds:.1f} of {length:.1f} s")
     for note in found.notes:
         say(f"note: {note}")
-
-
-def _opened(library: Path, stack: ExitStack) -> "Library | None":
-    """Return the library; none where it is the default one, and is not there."""
-    from soravec.library.library import Library
-
-    if library == DEFAULT_LIBRARY and not (library / "catalogue.db").exists():
-        return None
-    return stack.enter_context(Library(library, create=False))
 
 
 def _write(

@@ -25,6 +25,7 @@ from soravec.process import Worker, supervise
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.engine import available_cores
 from soravec.runtime.frames import frames_of_segment
+from soravec.runtime.sketches import without_sketches
 from soravec.sandbox import ChildLimits
 from soravec.types import FrameFeatures, Shots
 from soravec.video import LIMITS, Limits
@@ -252,11 +253,6 @@ class FeatureCache:
         identity = self._identities[str(features.clips[clip].path)]
         facts = [asdict(augmentation), identity, seconds.tolist(), seed, view]
         return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
-
-
-def without_sketches(features: FrameFeatures) -> FrameFeatures:
-    """Return features alone: nothing is learned from sketches."""
-    return replace(features, sketches=None, sharpness=None, colours=None)
 
 
 def clip_features(features: FrameFeatures, clip: Clip) -> FrameFeatures | None:

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from soravec.data.augmentation import PERTURBATION_LEVELS, Perturbation, perturb
 from soravec.data.clips import Clip
-from soravec.data.features import without_sketches
 from soravec.errors import UnreadableVideo, VideoError
 from soravec.evaluation.stress import Score
 from soravec.runtime.encoder import Encoder
+from soravec.runtime.sketches import without_sketches
 from soravec.types import FrameFeatures, Frames
 from soravec.video import LIMITS, AtSeconds, Limits, VideoReader
 

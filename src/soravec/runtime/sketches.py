@@ -5,12 +5,15 @@ the same kind, and a still picture from a moving one, long after the pixels are 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from soravec.types import FrameFeatures
 
 SIDE = 24
 """A sketch is so many cells across and down, whatever the shape of the picture."""
@@ -58,6 +61,11 @@ def sketch(images: NDArray[np.uint8]) -> Sketched:
 def joined(parts: Sequence[Sketched]) -> Sketched:
     """Return the sketches of one part after those of another."""
     return Sketched(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def without_sketches(features: FrameFeatures) -> FrameFeatures:
+    """Return features alone, as what is cut, learned from or made up has them."""
+    return replace(features, sketches=None, sharpness=None, colours=None)
 
 
 def _edges(side: int) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from soravec.errors import LibraryError
 from soravec.library.contents import Contents, StoredVideo
 from soravec.library.library import Library
+from soravec.runtime.sketches import without_sketches
 from soravec.runtime.vectors import normalise
 from soravec.tasks.alignment import Course, course
 from soravec.types import FrameFeatures
@@ -99,12 +100,9 @@ class Courses:
                 continue
             frames = np.linspace(0, len(features) - 1, min(each, len(features))).astype(int)
             some = replace(
-                features,
+                without_sketches(features),
                 features=features.features[frames],
                 seconds=features.seconds[frames],
-                sketches=None,
-                sharpness=None,
-                colours=None,
             )
             for found, part in zip((looks, moves), self._parts(some), strict=True):
                 found.append(part)

@@ -58,7 +58,7 @@ def match_page(found: MatchExplanation, *, limits: Limits = LIMITS) -> str:
 
 def label_page(found: LabelExplanation, *, limits: Limits = LIMITS) -> str:
     """Return why a span has a label as HTML: a strip of its frames and how each speaks for it."""
-    body = [f"<p>{found.score:.1%} by the head, of <code>{html.escape(found.path)}</code></p>"]
+    body = [f"<p>{found.score:.3f} by the head, of <code>{html.escape(found.path)}</code></p>"]
     picture = label_picture(found, limits=limits)
     if picture is not None:
         body.append(

@@ -126,7 +126,8 @@ def _shaken(detailed: Float, beside: NDArray[np.bool_]) -> Float:
     counts = (known[1:] & known[:-1]).astype(np.float32)
     jerks = np.minimum(jerks, MOST_STEP) * counts
     near = np.ones(5, np.float32)  # two steps before and after
-    sums, seen = (np.convolve(np.pad(one, 1), near, mode="same") for one in (jerks, counts))
+    # As many as there are frames; "same" would give five of fewer.
+    sums, seen = (np.convolve(np.pad(one, 1), near)[2:-2] for one in (jerks, counts))
     here = np.pad(counts, 1) > 0
     return np.where(here & (seen >= 2), _ramp(sums / np.maximum(seen, 1), SHAKEN_CELLS), 0)
 

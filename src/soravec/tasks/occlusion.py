@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.frames import frames_of_segment
+from soravec.runtime.sketches import without_sketches
 from soravec.types import FrameFeatures, Shots
 from soravec.video import plan_segments
 
@@ -34,10 +35,11 @@ NUM_RANDOM = 20
 
 @dataclass(frozen=True, slots=True)
 class Faithfulness:
-    """Whether what an explanation puts first is what the score depends on, in [0, 1] each.
+    """Whether what an explanation puts first is what the score depends on.
 
     Areas under the curves of the score while what mattered most is taken away first (deletion:
-    lower is better) or added first (insertion: higher is better), beside the mean of random orders.
+    lower is better) or added first (insertion: higher is better), beside the mean of random orders;
+    in [0, 1] where the score is a probability.
     """
 
     deletion: float
@@ -170,12 +172,10 @@ def _read(reading: Reading, kept: Sequence[NDArray[np.int64]]) -> NDArray[np.flo
         for start, frames in zip(starts, kept, strict=True)
     ]
     made_up = replace(
-        features,
+        without_sketches(features),
         features=features.features[np.concatenate(kept)],
         seconds=np.concatenate(seconds),
         shots=Shots(np.stack([starts, starts + length], axis=1)),
-        sketches=None,
-        sharpness=None,
     )
     segments = reading.encoder.embed_features(made_up).segments
     return np.stack([segment.vector for segment in segments])

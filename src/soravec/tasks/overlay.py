@@ -1,15 +1,15 @@
 """A span as a video with its heat: a bar of seconds below, and a map over each picture if given."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soravec.errors import QueryError, SoravecError
+from soravec.errors import QueryError
 from soravec.tasks.explain_label import LabelExplanation
 from soravec.tasks.heat_picture import laid_over, signed
 from soravec.video import LIMITS, EveryFrame, Limits, VideoReader, VideoWriter
+from soravec.video.editing.output import check_new, new_file
 
 BAR_PIXELS = 24
 CODECS = {".mp4": "h264", ".mov": "h264", ".mkv": "h264", ".webm": "vp9"}
@@ -41,27 +41,17 @@ def write_overlay(
 
     Raises:
         VideoError: The video cannot be read.
-        QueryError: `out` is there, or has another suffix.
+        QueryError: `out` is there, is the video, or has another suffix.
         SoravecError: `out` cannot be written.
     """
     out = Path(out)
     if out.suffix.lower() not in CODECS:
         raise QueryError(f"{out}: the suffix must be one of {', '.join(CODECS)}")
-    if out.exists() and not overwrite:
-        raise QueryError(f"{out}: it is there already. Give another name, or --force.")
-    if not out.absolute().parent.is_dir():
-        raise QueryError(f"{out}: there is no folder {out.absolute().parent}. Make it first.")
-    aside = out.with_name(f".{out.stem}.{os.getpid()}{out.suffix}")
-    try:
-        number = _write(found, aside, maps, limits)
-        aside.replace(out)
-    except OSError as error:
-        if isinstance(error, SoravecError):
-            raise
-        raise SoravecError(f"{out}: cannot be written ({error.strerror})") from error
-    finally:
-        aside.unlink(missing_ok=True)
-    return number
+    if out.exists() and Path(found.path).exists() and out.samefile(found.path):
+        raise QueryError(f"{out}: it is the video to read. Give another name.")
+    check_new(out, overwrite=overwrite)
+    with new_file(out) as aside:
+        return _write(found, aside, maps, limits)
 
 
 def _write(found: LabelExplanation, out: Path, maps: Float | None, limits: Limits) -> int:

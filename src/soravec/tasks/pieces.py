@@ -18,7 +18,7 @@ MOST_PIECES = 2_000
 LEAST_QUALITY = 0.3
 """A frame below it is dull."""
 LEAST_SECONDS = 1.0
-"""A shorter rest of a shot is not shown."""
+"""A shorter rest of a shot is not shown, unless such are most of what is not dull."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,10 @@ def find_pieces(
     for is_good in (good, np.ones_like(good)):
         runs = list(_runs(spans, shots, parts, is_good, transitions))
         long_enough = [run for run in runs if run[1] - run[0] >= LEAST_SECONDS]
-        if long_enough or runs:
-            return _divided(long_enough or runs, spans, parts)
+        if 2 * _seconds(long_enough) < _seconds(runs):  # a trailer: every shot is short
+            long_enough = runs
+        if long_enough:
+            return _divided(long_enough, spans, parts)
     raise AssertionError("a video without frames")
 
 
@@ -119,8 +121,7 @@ def _without(start: float, end: float, transitions: Sequence[Transition]) -> tup
 
 def _divided(runs: list[tuple[float, float, int, int]], spans: Seconds, parts: Int) -> list[Piece]:
     """Return runs in equal parts."""
-    total = sum(end - start for start, end, *_ in runs)
-    most = max(PIECE_SECONDS, total / MOST_PIECES)
+    most = max(PIECE_SECONDS, _seconds(runs) / MOST_PIECES)
     pieces = []
     for start, end, first, last in runs:
         count = min(max(1, int(np.ceil((end - start) / most - 1e-6))), last - first)
@@ -135,3 +136,7 @@ def _divided(runs: list[tuple[float, float, int, int]], spans: Seconds, parts: I
                 Piece(begin, stop, int(inside[0]), int(inside[-1]) + 1, starts, int(parts[first]))
             )
     return pieces
+
+
+def _seconds(runs: list[tuple[float, float, int, int]]) -> float:
+    return sum(end - start for start, end, *_ in runs)

@@ -10,6 +10,7 @@ from soravec.library.library import Library
 from soravec.library.marks import find_span
 from soravec.runtime.encoder import Encoder
 from soravec.runtime.frames import frames_of_segment
+from soravec.runtime.sketches import without_sketches
 from soravec.tasks.stored import read_features
 from soravec.types import FrameFeatures, Shots
 from soravec.video import LIMITS, Limits, Span
@@ -72,14 +73,12 @@ def cut_features(
     frames = frames_of_segment(features.seconds, start, end)
     seconds = features.seconds[frames]
     return replace(
-        features,
+        without_sketches(features),
         features=features.features[frames],
         seconds=seconds,
         shots=Shots(
             _pieces(features.shots.bounds[1:, 0], seconds, start, end), features.shots.approximate
         ),
-        sketches=None,
-        sharpness=None,
     )
 
 

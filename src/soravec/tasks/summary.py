@@ -67,7 +67,7 @@ class Summary:
     end_seconds: float
     """Where it ends."""
     dull_seconds: float
-    """Of the video were never to be chosen: dark, flat, still, shaken."""
+    """Of the video were never to be chosen: dark, flat, still, shaken, or too short a rest."""
     notes: tuple[str, ...]
     """What was seen that matters, in sentences."""
 
@@ -85,9 +85,10 @@ def summarize(
     share: float = DEFAULT_SHARE,
     least_seconds: float = LEAST_SECONDS,
 ) -> Summary:
-    """Return the spans of a video that show most of it in so many seconds, none of them twice.
+    """Return the spans of a video that show most of it in so many seconds, without repeats.
 
-    Where there is time for all of it, all is chosen but what is dull and what is shown again.
+    Where there is time for all of it, all is chosen but what is dull and what is told to be shown
+    again; some copies are not told, and get in then.
 
     Args:
         features: Of the video, as a library holds them or `Encoder.read` returns them.
@@ -212,7 +213,7 @@ def _described(view: _View, spans: list[tuple[float, float]]) -> tuple[ChosenSpa
     nearest = np.where(likeness.max(axis=0) >= FLOOR, likeness.argmax(axis=0), -1)
     found = []
     for number, (start, end) in enumerate(spans):
-        others = np.delete(likeness, number, axis=0)[:, inside[number]].mean(axis=1)
+        others = np.delete(likeness[:, inside[number]].mean(axis=1), number)
         share = float(view.weights[nearest == number].sum() / view.weights.sum())
         novelty = 1 - float(np.clip(others.max(initial=0), 0, 1))
         quality = float(view.quality.values[inside[number]].mean())
