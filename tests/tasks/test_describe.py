@@ -1,6 +1,7 @@
 """What a library holds."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from soravec.errors import LibraryError
 from soravec.library.filters import Filter
 from soravec.library.maps import MAP_FILE, read_map
 from soravec.tasks.describe import describe
-from soravec.tasks.describe_page import describe_page
+from soravec.tasks.describe_page import describe_page, map_svg
 from tests.library.conftest import write_scenes
 from tests.tasks.conftest import drawn, slide, write_images
 
@@ -188,6 +189,7 @@ def test_the_command_and_the_page(library):
     assert done.exit_code == 0, done.output
     assert "ocean: 4 segments of 4 videos" in done.stdout
     assert "still.mp4: stands still" in done.stdout
+    assert "videos: 16, segments: 16, clusters: 6" in done.stderr
     text = page.read_text()
     assert text.count("<circle") == 16
     assert text.count("<title>") == 17
@@ -198,6 +200,13 @@ def test_the_command_and_the_page(library):
     assert {"path", "video_id", "kind", "message"} == set(
         next(line["problem"] for line in lines if "problem" in line)
     )
+
+
+def test_long_names_stay_on_the_map(found):
+    named = replace(found.clusters[0], name="x" * 60)
+    text = map_svg(found.points, (named, *found.clusters[1:]))
+    across = int(re.search(r'<text x="(\d+)"[^>]*>x{60}<', text)[1])
+    assert 420 <= across <= 580
 
 
 def test_names_on_the_page_are_escaped(found):

@@ -133,7 +133,7 @@ def test_videos_are_named_by_identity_segment_and_span(library, videos):
 def test_a_filter_says_what_may_be_recommended(library, videos):
     found = recommend(library, liked=named(videos, "city-0"), where=Filter(path="ocean-"), k=3)
     assert all("ocean" in name for name in names_of(found))
-    with pytest.raises(QueryError, match="nothing to recommend"):
+    with pytest.raises(QueryError, match="do not pass the filter"):
         recommend(library, liked=named(videos, "city-0"), where=Filter(path="city-0"))
 
 

@@ -84,6 +84,16 @@ def print_described(found: "Description", *, as_json: bool) -> None:
         print_found(found.duplicates, as_json=as_json)
     for note in found.notes:
         say(note)
+    _print_summary(found, as_json=as_json)
+
+
+def _print_summary(found: "Description", *, as_json: bool) -> None:
     numbers = ("num_videos", "num_segments", "seconds", "silhouette", "num_looked_at")
     if as_json:
         print_json({name: getattr(found, name) for name in (*numbers, "num_skipped")})
+    else:
+        say(
+            f"videos: {found.num_videos}, segments: {found.num_segments}, clusters:"
+            f" {len(found.clusters)}, like nothing else: {len(found.outliers)}, problems:"
+            f" {len(found.problems)}"
+        )

@@ -94,7 +94,7 @@ def read_map(folder: Path) -> LibraryMap | None:
         found = LibraryMap(**{**facts, "clusters": tuple(facts["clusters"])}, **arrays)
         if {len(values) for values in arrays.values()} != {len(found)}:
             raise ValueError("lengths differ")
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, AttributeError, KeyError, ValueError, TypeError) as error:
         raise LibraryError(f"{path}: damaged ({error}). Run: soravec describe") from error
     return found
 

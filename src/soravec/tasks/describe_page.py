@@ -81,8 +81,10 @@ def map_svg(points: Points, clusters: Iterable[Cluster]) -> str:
     for number, name in enumerate(names):
         rows = points.labels == number
         if rows.any():
+            half = min(500, 7 * len(name))  # of the width of a name: it stays on the map
+            across = np.clip(np.median(x[rows]), half, side - half)
             parts.append(
-                f'<text x="{np.median(x[rows]):.0f}" y="{np.median(y[rows]) - 22:.0f}"'
+                f'<text x="{across:.0f}" y="{max(24, np.median(y[rows]) - 22):.0f}"'
                 ' font-size="24" text-anchor="middle" fill="var(--ink)" stroke="var(--card)"'
                 f' stroke-width="5" paint-order="stroke">{html.escape(name)}</text>'
             )

@@ -44,7 +44,8 @@ def strip(pictures: Iterable[tuple[NDArray[np.uint8], str]]) -> str:
         f' alt="{html.escape(words, quote=True)}">'
         for image, words in pictures
     ]
-    return f'<div class="strip">{"".join(shown)}</div>'
+    widest = f"max-width:{14 * len(shown)}rem"  # two pictures are not drawn as large as a page
+    return f'<div class="strip" style="{widest}">{"".join(shown)}</div>'
 
 
 def instants(start_seconds: float, end_seconds: float, number: int) -> list[float]:

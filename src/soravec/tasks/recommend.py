@@ -138,7 +138,8 @@ def recommend(
     if not rows:
         raise QueryError(
             f"nothing to recommend: of {len(contents.videos)} videos, {len(seen.keys)} were seen,"
-            f" {len(left_out)} show the same or nothing, and the others do not pass the filter"
+            f" {len(left_out)} show the same or nothing"
+            + ("" if where is None else ", and the others do not pass the filter")
         )
     why = _Reasons(contents, seen)
     found = []
