@@ -3,7 +3,8 @@
 On a corpus of `copy_corpus.py`: precision, recall and F1 of spans at a temporal intersection over
 union of 0.5 in both videos, with intervals over pairs of videos; pairs of unrelated videos that are
 taken for copies; recall by change and by length. With `--fit` the weights of `WEIGHTS` are fitted
-instead, to the corpus of `--part tune`; with `--growth` the time of finding candidates is measured.
+instead, to the corpus of `--part tune` and to videos that look alike without being copies; with
+`--growth` the time of finding candidates is measured.
 
     python benchmarks/partial_copies.py --data DIR [--videos 200] [--spans 300] [--part test]
         [--seed 2] [--folder DIR] [--fit] [--growth]
@@ -262,7 +263,10 @@ def parse():
     parser.add_argument("--folder", type=Path, help="where the corpus is kept from run to run")
     parser.add_argument("--fit", action="store_true")
     parser.add_argument("--growth", action="store_true")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.fit and arguments.part == "test":
+        parser.error("weights are fitted to --part tune, never to the test")
+    return arguments
 
 
 if __name__ == "__main__":
