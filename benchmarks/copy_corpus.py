@@ -29,6 +29,10 @@ APART_SECONDS = 2.0
 SLIDES, SLIDE_SECONDS = 3, (3.0, 8.0)
 SLIDE_SHARE, BLACK_SHARE, REAL_SHARE = 0.2, 0.2, 0.5
 """Of the videos that have a slide, a black span; of the copied spans that begin in real video."""
+SKY = next(kind for kind, scene in enumerate(SCENES) if scene.name == "sunset clouds")
+"""The kind of drawn place that has least detail."""
+SKY_SHARE, LIKE_SHOTS = 0.75, 4
+"""Of the videos of `like_videos` that show nothing else; places in each."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,32 @@ def copy_corpus(
         for one in facts["copied"]
     ]
     return Corpus(sorted((folder / "videos").glob("*.mp4")), copied, facts["seconds"])
+
+
+def like_videos(folder: Path, *, videos: int, seed: int) -> list[Path]:
+    """Return videos of one kind of place each, most of skies, made unless they lie in `folder`.
+
+    No two are of one place, so none is a copy of another, however like it looks. The places are
+    neither those of `tune` nor those of `test`.
+    """
+    rng = np.random.default_rng([seed, 11])
+    others = [kind for kind in range(len(SCENES)) if kind != SKY]
+    plans = []
+    for number in range(videos):
+        kind = SKY if number < SKY_SHARE * videos else others[number % len(others)]
+        places = [(3 << 20) + LIKE_SHOTS * number + shot for shot in range(LIKE_SHOTS)]
+        shots = [
+            {
+                "kind": "drawn",
+                "what": (kind, place, int(rng.integers(1 << 30))),
+                "frames": round(rng.uniform(*SHOT_SECONDS) * FPS),
+            }
+            for place in places
+        ]
+        plans.append({"name": f"like{number:03}.mp4", "shots": shots})
+    folder.mkdir(parents=True, exist_ok=True)
+    Parallel(n_jobs=2)(delayed(write_base)(plan, folder) for plan in plans)
+    return sorted(folder.glob("*.mp4"))
 
 
 def real_clips(data, part):

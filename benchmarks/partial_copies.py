@@ -3,7 +3,8 @@
 On a corpus of `copy_corpus.py`: precision, recall and F1 of spans at a temporal intersection over
 union of 0.5 in both videos, with intervals over pairs of videos; pairs of unrelated videos that are
 taken for copies; recall by change and by length. With `--fit` the weights of `WEIGHTS` are fitted
-instead, to the corpus of `--part tune`; with `--growth` the time of finding candidates is measured.
+instead, to the corpus of `--part tune` and to videos that look alike without being copies; with
+`--growth` the time of finding candidates is measured.
 
     python benchmarks/partial_copies.py --data DIR [--videos 200] [--spans 300] [--part test]
         [--seed 2] [--folder DIR] [--fit] [--growth]
@@ -14,12 +15,13 @@ import os
 import tempfile
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from copy_corpus import CHANGES, copy_corpus
+from copy_corpus import CHANGES, copy_corpus, like_videos
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import GroupKFold, cross_val_predict
 
 import soravec
 from soravec.evaluation.intervals import wilson
@@ -28,6 +30,9 @@ from soravec.tasks.courses import Courses
 from soravec.tasks.neighbours import find_neighbours
 
 LEAST_TIOU = 0.5
+LIKE_VIDEOS, LIKE_SEED = 40, 4
+NO_COLOURS = (0.5, 4.0)
+"""What stands for colours where there are none, while weights are fitted."""
 LEAST_SCORES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
@@ -53,7 +58,10 @@ def main():
                 f" {report.segments or len(library.contents())} segments,"
                 f" {len(corpus.copied)} copied spans ({arguments.part})"
             )
-            (fit if arguments.fit else score)(library, corpus)
+            if arguments.fit:
+                fit(library, corpus, folder)
+            else:
+                score(library, corpus)
 
 
 def score(library, corpus):
@@ -149,33 +157,55 @@ def shown(hits, number):
     return f"{hits / max(number, 1):.3f} [{low:.2f}, {high:.2f}] of {number}"
 
 
-def fit(library, corpus):
-    """Print the weights of a logistic regression on all spans that come into question."""
+def fit(library, corpus, folder):
+    """Print the weights of a logistic regression on all spans that come into question.
+
+    Of the corpus, and of videos that look alike without being copies: of few videos, what is like
+    by chance is seen too seldom.
+    """
     contents = library.contents()
     courses = Courses(library, contents)
-    seen, right = [], []
+    spans = [(one, is_right(one, corpus.copied)) for one in questioned(contents, courses)]
+    like_videos(folder / "like", videos=LIKE_VIDEOS, seed=LIKE_SEED)
+    with soravec.Library(folder / "like.library") as likes:
+        likes.add(folder / "like")
+        contents = likes.contents()
+        others = Courses(likes, contents)
+        others._whiten = courses._whiten  # as in a library that does not consist of these
+        spans += [(one, False) for one in questioned(contents, others)]
+    right = np.array([is_copy for _, is_copy in spans])
+    print(f"{right.sum()} copies and {(~right).sum()} others")
+    coloured = [(s if s.colours else replace(s, colours=NO_COLOURS)) for (s, _), _ in spans]
+    light = [replace(span, colours=None) for span in coloured]
+    pairs = ["-".join(sorted(names(copy))) for (_, copy), _ in spans]
+    for name, chosen in (("WEIGHTS", coloured), ("LIGHT_WEIGHTS", light)):
+        seen = np.array([duplicates.evidence(span) for span in chosen])
+        fit_weights(name, seen, right, pairs)
+
+
+def questioned(contents, courses):
+    """Yield every span that comes into question, and the copy that it would be."""
     for (one, other), rows in sorted(duplicates.candidate_pairs(contents).items()):
         first, second = courses.of(one), courses.of(other)
         places = duplicates.find_places(first, second, contents, rows)
         videos = contents.videos[one], contents.videos[other]
-        for span in duplicates.shared_spans(first, second, places, 0.0):
-            copy = duplicates._copy(*videos, first, second, span)
-            if span.colours is not None:
-                seen.append(duplicates.evidence(span))
-                right.append(max(on_line(copy, one) for one in corpus.copied))
-    seen, right = np.array(seen), np.array(right)
-    print(f"{right.sum()} copies and {(~right).sum()} others")
-    fit_weights("LIGHT_WEIGHTS", seen[:, :-2], right)
-    fit_weights("WEIGHTS", seen, right)
+        for span in duplicates.found_spans(first, second, places):
+            yield span, duplicates._copy(*videos, first, second, span)
 
 
-def fit_weights(name, seen, right):
+def is_right(one, copied):
+    return any(on_line(one[1], true) for true in copied)
+
+
+def fit_weights(name, seen, right, pairs):
     """Print weights of all that was seen, and how well such tell copies from others."""
-    model = LogisticRegression(C=100.0, max_iter=1000)
-    odds = cross_val_predict(model, seen, right, cv=10, method="decision_function")
+    model = LogisticRegression(C=100.0, max_iter=2000)
+    odds = cross_val_predict(
+        model, seen, right, groups=pairs, cv=GroupKFold(10), method="decision_function"
+    )
     model.fit(seen, right)
     print(f"{name} =", tuple(np.round([*model.intercept_, *model.coef_[0]], 2).tolist()))
-    for least in (-2, -1, 0, 1, 2, 3):
+    for least in (-2, -1, 0, 1, 2, 3, 4, 5):
         print(
             f"log-odds {least} and more, cross-validated: {(odds[right] >= least).mean():.3f} of"
             f" the copies, {(odds[~right] >= least).sum()} others"
@@ -233,7 +263,10 @@ def parse():
     parser.add_argument("--folder", type=Path, help="where the corpus is kept from run to run")
     parser.add_argument("--fit", action="store_true")
     parser.add_argument("--growth", action="store_true")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.fit and arguments.part == "test":
+        parser.error("weights are fitted to --part tune, never to the test")
+    return arguments
 
 
 if __name__ == "__main__":

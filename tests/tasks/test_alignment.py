@@ -124,7 +124,7 @@ def on_grid_at(values, steps):
 
 def shared(first, second, *, speed=1.0, score=0.9, mirrored=False):
     geometry = Geometry(mirrored=mirrored)
-    return Shared(first, second, speed, geometry, score, score, score)
+    return Shared(first, second, speed, geometry, score, score, score, levels=15.0, ways=6.0)
 
 
 def test_spans_of_one_line_are_joined():
@@ -186,10 +186,12 @@ def test_the_likelier_the_longer_and_the_more_agrees():
         replace(span, score=0.9),
         replace(span, second_steps=(0, 18)),
         replace(span, colours=(1.0, 0.0)),
+        replace(span, ways=12.0),
     ]
     assert duplicates.probability(span) < min(map(duplicates.probability, surer))
     less_sure = [
         replace(span, speed=1.08),
+        replace(span, levels=3.0),
         replace(span, geometry=Geometry(top=0.1, left=-0.1)),
         replace(span, colours=(0.2, 20.0)),
     ]

@@ -9,9 +9,11 @@ from soravec.tasks.registration import (
     Geometry,
     agreement,
     alike,
+    change_levels,
     colour_agreement,
     details,
     gists,
+    num_changes,
     num_moving,
     register,
 )
@@ -159,3 +161,15 @@ def resized(image):
 def squeezed(image):
     """Return a picture three quarters as high."""
     return image[np.linspace(0, SIDE - 1, 144).round().astype(int)]
+
+
+def test_how_much_changes_and_in_how_many_ways():
+    patterns = np.zeros((4, 24, 24), np.float32)
+    for number, pattern in enumerate(patterns):
+        pattern[6 * number : 6 * number + 6] = 8.0  # none overlaps another
+    waves = np.cos(2 * np.pi * np.outer(np.arange(24), [1, 2, 3, 4]) / 24).astype(np.float32)
+    span = np.tensordot(waves, patterns, 1) + 50.0
+    assert num_changes(span) == pytest.approx(4.0, abs=1e-3)
+    assert num_changes(span[:, :6]) == pytest.approx(1.0, abs=1e-3)  # one of the patterns
+    assert change_levels(span) == pytest.approx(8.0 / 2**0.5, abs=1e-3)
+    assert (num_changes(span * 0), change_levels(span * 0)) == (0.0, 0.0)

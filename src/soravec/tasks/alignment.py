@@ -22,9 +22,11 @@ from soravec.tasks.registration import (
     Registration,
     agreement,
     alike,
+    change_levels,
     colour_agreement,
     details,
     gists,
+    num_changes,
     num_moving,
     register,
     register_again,
@@ -137,6 +139,11 @@ class Shared:
     """The same of smaller details."""
     feature_score: float
     """Correlation of the changes of their features."""
+    levels: float
+    """Root mean square by which smaller details change, of 255, in the one in which they do less:
+    how much there is that could disagree."""
+    ways: float
+    """In how many independent ways they do, in the one in which it is fewer."""
     colours: tuple[float, float] | None = None
     """Correlation of their colours, and by how much these differ, of 255; None where either has
     none."""
@@ -321,6 +328,8 @@ def _shared(
         found.score,
         agreement(fine[0], fine[1], found.geometry),
         _correlation(*features),
+        min(change_levels(one) for one in fine),
+        min(num_changes(one) for one in fine),
         _colours(first, second, line, steps, found.geometry),
     )
 

@@ -18,6 +18,7 @@ from soravec.library.library import Library
 from soravec.tasks.alignment import GRID_FPS, Course, Place, Shared, find_place, find_shared
 from soravec.tasks.courses import Courses
 from soravec.tasks.neighbours import find_neighbours
+from soravec.tasks.registration import STILL_LEVELS
 
 NUM_NEIGHBOURS = 40
 """Segments of other videos that each is compared with."""
@@ -41,12 +42,14 @@ WHOLE_SHARE = 0.8
 
 TELLING_SECONDS = 10.0
 """Of longer spans the length tells no more."""
-LEAST_SCORE = 0.8
+TELLING_LEVELS = 6.5
+"""Of details that change by more, how much they do tells no more."""
+LEAST_SCORE = 0.9
 """Probability from which on a span is told of: a wrong one is worse than one missed."""
-WEIGHTS = (-21.12, 6.31, 10.35, 11.5, 1.56, -7.65, -4.89, 7.16, -1.75)
+WEIGHTS = (-32.35, 4.83, 10.96, 7.06, 4.64, 2.15, 0.3, -9.93, -5.16, 11.52, -0.69)
 """Of 1 and of the `evidence`, in the log-odds that a span is a copy: a logistic regression on spans
 of `benchmarks/partial_copies.py --fit`."""
-LIGHT_WEIGHTS = (-25.36, 17.82, 6.77, 9.3, 2.44, -7.87, -5.56)
+LIGHT_WEIGHTS = (-29.14, 10.74, 12.94, 7.99, 2.66, 0.75, 2.03, -7.72, -5.58)
 """The same without colours: those of black and white, and of what an older version indexed."""
 
 
@@ -126,7 +129,7 @@ def find_duplicates(
         first, second = courses.of(one), courses.of(other)
         if first is not None and second is not None:
             places = find_places(first, second, contents, pairs[one, other])
-            shared = shared_spans(first, second, places, least_score)
+            shared = told_spans(found_spans(first, second, places), least_score)
             videos = contents.videos[one], contents.videos[other]
             copies += [_copy(*videos, first, second, span) for span in shared]
         if on_progress is not None:
@@ -169,10 +172,8 @@ def _likeliest(places: Iterable[Place | None]) -> list[Place]:
     return sorted((place for place in places if place is not None), key=lambda one: -one.score)
 
 
-def shared_spans(
-    first: Course, second: Course, places: Sequence[Place], least_score: float
-) -> list[Shared]:
-    """Return the spans that two videos share, each once."""
+def found_spans(first: Course, second: Course, places: Sequence[Place]) -> list[Shared]:
+    """Return the spans that come into question; some may overlap."""
     found: list[Shared] = []
     for place in places:
         if any(_belongs(place, span) for span in found):
@@ -180,6 +181,11 @@ def shared_spans(
         span = find_shared(first, second, place, LEAST_START)
         if span is not None and span.seconds >= LEAST_SECONDS:
             found.append(span)
+    return found
+
+
+def told_spans(found: Iterable[Shared], least_score: float) -> list[Shared]:
+    """Return those of them that are copies, each once."""
     kept: list[Shared] = []
     for span in sorted(found, key=probability, reverse=True):
         if probability(span) >= least_score and not any(_overlaps(span, one) for one in kept):
@@ -195,10 +201,12 @@ def probability(span: Shared) -> float:
 
 
 def evidence(span: Shared) -> tuple[float, ...]:
-    """Return what tells whether a span is a copy: six numbers, and two of colours if it has any."""
+    """Return what tells whether a span is a copy: eight numbers, and two of any colours."""
     length = log(min(span.seconds, TELLING_SECONDS))
     agreements = span.score, span.fine_score, span.feature_score
-    seen = (*agreements, length, abs(log(span.speed)), span.geometry.departure)
+    levels = min(max(span.levels, STILL_LEVELS), TELLING_LEVELS)
+    detail = log(levels), log(max(span.ways, 1.0))
+    seen = (*agreements, *detail, length, abs(log(span.speed)), span.geometry.departure)
     if span.colours is None:
         return seen
     agreement, distance = span.colours

@@ -217,6 +217,23 @@ def num_moving(span: Float) -> int:
     return int((np.sqrt((steps * steps).mean(axis=(1, 2))) >= STILL_LEVELS).sum())
 
 
+def change_levels(span: Float) -> float:
+    """Return the root mean square by which pictures (T, SIDE, SIDE) change, of 255."""
+    changed = _changes(span)
+    return float(np.sqrt((changed * changed).mean()))
+
+
+def num_changes(span: Float) -> float:
+    """Return in how many ways pictures (T, SIDE, SIDE) change, of which none tells another.
+
+    The participation ratio of the variances of their principal components, (sum)^2 / sum of
+    squares: n where n have the same variance. What two spans of few ways agree in may be chance.
+    """
+    changed = _flat(_changes(span))
+    products = changed @ changed.T
+    return float(np.trace(products) ** 2 / max(float((products * products).sum()), 1e-6))
+
+
 def _changes(span: Float) -> Float:
     changed: Float = span - span.mean(axis=0)
     return changed
