@@ -13,7 +13,13 @@ from soravec.library.contents import Contents
 from soravec.library.library import Library
 from soravec.tasks.alignment import DULL_LEVELS, GRID_FPS, PLACE_STEPS, Course
 from soravec.tasks.courses import Courses
-from soravec.tasks.duplicates import LEAST_SCORE, WHOLE_SHARE, find_places, shared_spans
+from soravec.tasks.duplicates import (
+    LEAST_SCORE,
+    WHOLE_SHARE,
+    find_places,
+    found_spans,
+    told_spans,
+)
 from soravec.tasks.registration import Geometry, alike, num_moving
 
 NEAR = 0.5
@@ -102,7 +108,8 @@ def _shared_shares(
     if _is_still(first) and _is_still(second):
         one, other = (c.details.mean(axis=0, keepdims=True) for c in (first, second))
         return (1.0, 1.0) if alike(one, other, Geometry())[0] >= STILL_ALIKE else (0.0, 0.0)
-    spans = shared_spans(first, second, find_places(first, second, contents, pairs), LEAST_SCORE)
+    places = find_places(first, second, contents, pairs)
+    spans = told_spans(found_spans(first, second, places), LEAST_SCORE)
     mine = _covered(((*span.first_steps, span.speed) for span in spans), len(first))
     return mine, _covered(((*span.second_steps, 1.0) for span in spans), len(second))
 
