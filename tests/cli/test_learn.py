@@ -184,6 +184,8 @@ def test_events_of_files_and_of_a_library(watched):
     assert "<img" in (folder / "events.html").read_text()
     soravec("events", "bad.mp4", "--model", "run/model", cwd=folder, code=1)
     soravec("index", "4.mp4", "3.mp4", "--library", "l.library", cwd=folder)
+    again = soravec("events", "--model", "run/model", "--library", "l.library", cwd=folder).stdout
+    assert "place" in again
     soravec("teach", "place", "--yes", "3.mp4@3-6", "--library", "l.library", cwd=folder)
     text = soravec("events", "--library", "l.library", "--window", "2", cwd=folder).stdout
     assert "place" in text

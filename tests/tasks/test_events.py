@@ -124,7 +124,8 @@ def test_a_taught_label_is_found_where_it_was_not_taught(library):
     head = taught_head(library, "the place")
     encoder = library.encoder()
     options = EventOptions(window_seconds=2.0)
-    seen = {one.path: one.events for one in events_of_library(library, encoder, head, options)}
+    kept = list(events_of_library(library, encoder, head, options))
+    seen = {one.path: one.events for one in kept}
     assert list(seen) == [str(videos / f"{name}.mp4") for name in "abc"]
     assert seen[str(videos / "c.mp4")] == ()
     for name, start, end in (("a", 5, 10), ("b", 0, 5)):
@@ -137,9 +138,12 @@ def test_a_taught_label_is_found_where_it_was_not_taught(library):
     assert good.events == seen[str(videos / "b.mp4")]
     assert bad.events is None
     assert bad.error_type == "MissingVideo"
-    page = events_page([good])
-    assert page.count("<img") == 8
-    assert page.count("<rect") == 2
+    (stored,) = (one for one in kept if one.path == good.path)
+    assert stored.seconds == good.seconds == (0.0, 16.0)
+    for one in (good, stored):
+        page = events_page([one])
+        assert page.count("<img") == 8
+        assert page.count("<rect") == 2
 
 
 def test_windows_are_read_as_segments_are(library):
@@ -167,6 +171,18 @@ def test_a_running_head_reads_the_state(library):
     events = find_events(features, encoder, head, EventOptions(threshold=0.01, least_seconds=0))
     assert {event.label for event in events} == {"x", "y"}
     assert list(events) == sorted(events, key=lambda e: (e.start_seconds, e.end_seconds))
+
+
+def test_a_running_head_wants_the_rate_that_it_was_learned_at(library):
+    library, _ = library
+    encoder = library.encoder()
+    weight, bias = np.zeros((1, encoder.dim), np.float32), np.zeros(1, np.float32)
+    told = {"activation": "sigmoid", "space_id": encoder.space_id, "running": True}
+    for rate, is_read in ((encoder.config.sampling.fps, True), (8.0, False)):
+        head = Head("h", HeadConfig(("x",), sample_fps=rate, **told), weight, bias)
+        for one in events_of_library(library, encoder, head):
+            assert (one.events is not None) == is_read
+            assert is_read or "learned at 8" in one.message
 
 
 def test_state_is_carried_over_chunks(library, monkeypatch):

@@ -70,7 +70,7 @@ class Watched:
     events: tuple[Event, ...] | None = None
     """What happens in it, in order of time; None where it was skipped."""
     seconds: tuple[float, float] = (0.0, 0.0)
-    """From when to when it lasts."""
+    """From when to when it lasts; both 0 where it was skipped."""
     error_type: str = ""
     """Kind of the error; empty where there was none."""
     message: str = ""
@@ -174,10 +174,15 @@ def events_of_library(
         except LibraryError as error:
             yield Watched(video.path, error_type=type(error).__name__, message=str(error))
             continue
+        rate, learned = features.recipe.get("fps"), head.config.sample_fps
+        if head.config.running and rate != learned:
+            cause = f"read at {rate} frames/s, but '{head.name}' was learned at {learned:g}"
+            remedy = "Name the file itself, which is then read at that rate."
+            message = f"{video.path}: {cause}. {remedy}"
+            yield Watched(video.path, error_type=QueryError.__name__, message=message)
+            continue
         found = find_events(features, encoder, head, options)
-        # A video may have been moved since it was read.
-        moved = (Event(video.path, e.start_seconds, e.end_seconds, e.label, e.score) for e in found)
-        yield Watched(video.path, tuple(moved))
+        yield Watched(video.path, _of_file(found, video.path), _lasting(features))
 
 
 def frame_scores(
