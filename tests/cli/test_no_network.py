@@ -63,6 +63,7 @@ def test_the_filter_does_kill(without_network):
 def test_no_command_opens_a_socket(without_network, tmp_path):
     video = write_scenes(tmp_path / "videos" / "a.mp4", [(0, 2.0), (4, 2.0)])
     write_scenes(tmp_path / "videos" / "b.webm", [(0, 2.0), (4, 2.0)], codec="vp9")
+    write_scenes(tmp_path / "videos" / "c.mp4", [(2, 2.0)], seed=5)
     library, page = tmp_path / "l.library", tmp_path / "copies.html"
     names = "next.html", "why.html", "whole.html", "watch.html"
     following, why, whole, watch = (tmp_path / name for name in names)
