@@ -157,6 +157,23 @@ def test_windows_are_read_as_segments_are(library):
     assert scores[12] == pytest.approx(head.scores(vector[None])[0], abs=1e-5)
 
 
+def test_segments_are_read_unless_a_window_is_asked_for(library):
+    library, videos = library
+    encoder, head = library.encoder(), taught_head(library, "the place")
+    features = encoder.read(videos / "b.mp4")
+    scores = frame_scores(features, encoder, head)[:, 0]
+    whole = head.classify(encoder.embed_features(features))
+    for segment in whole.segments:
+        inside = (features.seconds >= segment.start_seconds) & (
+            features.seconds < segment.end_seconds
+        )
+        assert inside.any()
+        assert scores[inside] == pytest.approx(segment.scores[0], abs=1e-6)
+    (event,) = find_events(features, encoder, head)
+    assert event.start_seconds == 0
+    assert abs(event.end_seconds - 5) < 0.1
+
+
 def test_a_running_head_reads_the_state(library):
     library, videos = library
     encoder = library.encoder()

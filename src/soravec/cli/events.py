@@ -62,9 +62,7 @@ def events(
     ] = 0.5,
     window: Annotated[
         float | None,
-        typer.Option(
-            min=0.1, help="Seconds that a model reads around each frame that keeps no state."
-        ),
+        typer.Option(min=0.1, help="Read so many seconds around each frame, not segments."),
     ] = None,
     page: Annotated[
         Path | None, typer.Option(help="Write what was found with pictures, as an HTML page.")

@@ -45,8 +45,8 @@ class EventOptions:
     snap_seconds: float = 0.5
     """Where a cut is so near to the start or the end, it begins or ends there."""
     window_seconds: float | None = None
-    """How much a model reads that keeps no state, around each frame; None: what its segments
-    last."""
+    """How much is read around each frame by a head that reads no running state; None: as it was
+    learned, in windows or by segments."""
 
     def __post_init__(self) -> None:
         if not (0 < self.threshold <= 1 and 0 < self.going_on <= 1):
@@ -191,8 +191,8 @@ def frame_scores(
     """Return how likely each class is at every frame, (T, K) float32.
 
     A head that was learned at every frame (`soravec train --events`) reads the state that an RNN
-    carries through the whole video. Any other reads the vector of a window around each frame, as if
-    that were a segment.
+    carries through the whole video. Any other reads the segment in which a frame lies; or a window
+    around each frame as if that were a segment, where it was learned so or a length is given.
 
     Raises:
         ModelError: The head is of another space, or no classifier.
@@ -203,7 +203,11 @@ def frame_scores(
         told = np.searchsorted(features.seconds, later, side="right") - 1
         return head.scores(encoder.running_vectors(features))[told]
     length = window_seconds or head.config.window_seconds
-    length = length or encoder.config.sampling.segment_seconds
+    if not length:
+        segments = encoder.embed_features(features).segments
+        starts = np.array([segment.start_seconds for segment in segments])
+        places = np.searchsorted(starts, features.seconds + EPSILON, side="right") - 1
+        return head.scores(np.stack([one.vector for one in segments]))[np.maximum(places, 0)]
     scores = []
     for begin in range(0, len(features), BLOCK_FRAMES):
         middles = features.seconds[begin : begin + BLOCK_FRAMES]
