@@ -35,7 +35,7 @@ class EventOptions:
     threshold: float = 0.5
     """An event has a frame that scores at least so much."""
     going_on: float = 0.5
-    """It goes on while frames score at least this share of the threshold."""
+    """It goes on while frames score at least this share of the threshold; segments: all of it."""
     smooth_seconds: float = 0.5
     """Scores are averaged over so long; 0: they are not."""
     gap_seconds: float = 0.5
@@ -92,6 +92,8 @@ def find_events(
         ModelError: The head is of another space, or no classifier.
     """
     scores = frame_scores(features, encoder, head, window_seconds=options.window_seconds)
+    if not (head.config.running or head.config.window_seconds or options.window_seconds):
+        options = replace(options, going_on=1.0)  # a segment is scored whole
     bounds, cuts = frame_bounds(features), cut_frames(features)
     found = [
         Event(features.info.path, *bounds_of(bounds, span), label, mean)
