@@ -24,6 +24,7 @@ import numpy as np
 import soravec
 from soravec.data.manifest import read_manifest
 from soravec.evaluation.intervals import mean_figure, resample
+from soravec.runtime.sketches import without_sketches
 from soravec.tasks.explain_label import explain_label, log_odds
 from soravec.tasks.explain_match import explain_match
 from soravec.tasks.occlusion import frame_heat, reading_of
@@ -148,12 +149,10 @@ def joined(clips, read, looks, rng, *, as_one):
         edges.append(edges[-1] + at[-1] + 0.5)
     bounds = [[0.0, edges[-1]]] if as_one else np.stack([edges[:-1], edges[1:]], axis=1)
     features = replace(
-        read[clip.path],
+        without_sketches(read[clip.path]),
         features=np.concatenate(values),
         seconds=np.concatenate(seconds),
         shots=Shots(np.array(bounds)),
-        sketches=None,
-        sharpness=None,
     )
     return clip, features, np.concatenate(truth)
 
