@@ -158,16 +158,8 @@ def run_experiment(
     if not labelled or not trained.prepared.manifest.of_split("test"):
         return [*lines, "no labelled test clips, so no report"], facts
     if events:
-        found = evaluate_events(
-            load(trained.model),
-            trained.prepared.manifest,
-            head=load(trained.model).head(config.head),
-            out=plan.out / REPORT_FOLDER,
-            features=trained.prepared.features,
-            seed=config.loop.seed,
-            say=say,
-        )
-        return [*lines, *found.lines], facts | {"test": found.facts}
+        found_lines, found = _test_events(trained, plan, config, say)
+        return [*lines, *found_lines], facts | {"test": found}
     result = evaluate(
         load(trained.model),
         trained.prepared.manifest,
@@ -180,6 +172,23 @@ def run_experiment(
         say=say,
     )
     return [*lines, *result.lines], facts | {"test": result.facts}
+
+
+def _test_events(
+    trained: Trained, plan: Experiment, config: TrainConfig, say: Callable[[str], None]
+) -> tuple[list[str], dict[str, Any]]:
+    """Return how well events are found in the test videos, as lines and as facts."""
+    encoder = load(trained.model)
+    found = evaluate_events(
+        encoder,
+        trained.prepared.manifest,
+        head=encoder.head(config.head),
+        out=plan.out / REPORT_FOLDER,
+        features=trained.prepared.features,
+        seed=config.loop.seed,
+        say=say,
+    )
+    return found.lines, found.facts
 
 
 @dataclass(frozen=True, slots=True)

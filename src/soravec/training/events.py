@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from soravec.data.clips import Clip, Manifest, Split
-from soravec.data.features import FeatureCache, FeatureSet, skipped_rows
+from soravec.data.features import FeatureSet, skipped_rows
 from soravec.data.manifest import write_manifest
 from soravec.data.splits import split_clips
 from soravec.errors import TrainingError
@@ -34,6 +34,7 @@ from soravec.training.prepare import (
     Places,
     Prepared,
     base_encoder,
+    feature_cache,
     split_file,
     write_rows,
 )
@@ -116,13 +117,7 @@ def read_videos(
     on_videos: Callable[[int, int], None] | None,
 ) -> FeatureSet:
     """Return the features of whole videos, whatever spans of them are labelled."""
-    cache = FeatureCache(
-        places.cache,
-        encoder,
-        library=places.library,
-        num_workers=config.data.num_workers,
-        limits=config.data.limits,
-    )
+    cache = feature_cache(encoder, places, config)
     return cache.read(whole_videos(manifest), on_progress=on_videos)
 
 

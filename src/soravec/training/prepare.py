@@ -117,13 +117,7 @@ def prepare(
     """
     out.mkdir(parents=True, exist_ok=True)
     encoder = base_encoder(config, out)
-    cache = FeatureCache(
-        places.cache,
-        encoder,
-        library=places.library,
-        num_workers=config.data.num_workers,
-        limits=config.data.limits,
-    )
+    cache = feature_cache(encoder, places, config)
     features = cache.read(manifest.clips, on_progress=on_progress)
     if not features.clips:
         first = f" The first: {features.skipped[0].message}" if features.skipped else ""
@@ -157,6 +151,17 @@ def prepare(
     )
 
 
+def feature_cache(encoder: Encoder, places: Places, config: TrainConfig) -> FeatureCache:
+    """Return what reads the features of clips, and keeps them."""
+    return FeatureCache(
+        places.cache,
+        encoder,
+        library=places.library,
+        num_workers=config.data.num_workers,
+        limits=config.data.limits,
+    )
+
+
 def _check_learnable(manifest: Manifest, train: FeatureSet, features: FeatureSet) -> None:
     """Check that every class is left with a clip to learn from.
 
@@ -181,13 +186,7 @@ def read_again(
     """Return the same clips read by another CNN: those of train and validation."""
     sampling = prepared.encoder.config.sampling
     encoder = Encoder(folder).sampled(fps=sampling.fps, segment_seconds=sampling.segment_seconds)
-    cache = FeatureCache(
-        places.cache,
-        encoder,
-        library=places.library,
-        num_workers=config.data.num_workers,
-        limits=config.data.limits,
-    )
+    cache = feature_cache(encoder, places, config)
     features = cache.read(prepared.features.clips)
     train, validation = of_split(features, "train"), of_split(features, "validation")
     return Prepared(
